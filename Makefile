@@ -1,0 +1,63 @@
+# The commands of this project. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := ml,dft,embedded,fast,tests,docs
+STAMP := $(VENV)/.installed
+# One thread per process: more of them slow small networks down.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types layers docs unit slow bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## Make .venv and install the package with constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "== Python environment in $(VENV) (first time: two to five minutes)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "wyckflow needs Python 3.11 or newer, this is" `$(PYTHON) -V`; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+	@echo "== installed"
+
+demo: setup ## A small campaign: MongoDB, workers, crystals in a table
+	@echo "== wyckflow demo"
+	@$(BIN)/wyckflow demo
+
+test: lint types layers docs unit ## Everything that must hold before a change lands
+
+lint: setup ## Style of every file (ruff)
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup ## Types of the package (mypy, strict)
+	@echo "== mypy"
+	@$(BIN)/mypy
+
+layers: setup ## Floors: imports point down (import-linter)
+	@echo "== import-linter"
+	@$(BIN)/lint-imports
+
+docs: setup ## Build docs/_build/html; a warning is an error
+	@echo "== docs"
+	@$(BIN)/python -m sphinx -q -W -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+unit: setup ## Tests, with a real MongoDB and real workers
+	@echo "== tests"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+slow: setup ## The tests that take minutes
+	@$(BIN)/python -m pytest -q -m slow
+
+bench: setup ## Run benchmarks/ and print figures beside targets
+	@$(BIN)/python benchmarks/run.py
+
+clean: ## Remove what was built; data and databases stay
+	rm -rf build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

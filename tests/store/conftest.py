@@ -1,0 +1,58 @@
+"""Real worker processes on a real project."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # so that this process and the workers agree on toy_jobs
+
+
+def wait_until(condition, *, what, seconds=60):
+    """Wait for something real to happen; a missed deadline is a failure, not a time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{what} did not happen within {seconds} s")
+
+
+@pytest.fixture
+def environment(project):
+    """The variables of a shell in which env.sh was sourced."""
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, **project.environment(), "PYTHONPATH": path}
+
+
+@pytest.fixture
+def start_worker(project, environment):
+    """Start ``wyckflow worker`` in a process of its own; ended with the test."""
+    started = []
+
+    def start(category, *options, **variables):
+        command = [sys.executable, "-m", "wyckflow.cli.main", "worker", "start"]
+        command += ["--category", category, *options]
+        process = subprocess.Popen(
+            command,
+            env={**environment, **variables},
+            cwd=project.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        out, _ = process.communicate()
+        print(out or "")  # shown where the test failed

@@ -1,0 +1,77 @@
+"""Small jobs for real workers; imported by their processes through PYTHONPATH."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jobflow import Flow, JobConfig, Maker, OnMissing, Response, job
+from pydantic import Field
+
+from wyckflow.makers._job import wyckflow_job
+from wyckflow.schemas.base import WyckflowDoc
+from wyckflow.schemas.blob import pack_arrays
+
+
+class ToyDoc(WyckflowDoc):
+    """A number and some bulk."""
+
+    value: int = Field(description="A number.")
+    blob: bytes | None = Field(default=None, description="Packed arrays.")
+
+
+@dataclass
+class ToyMaker(Maker):
+    """Multiply by ten, slowly if wanted, and leave a line in a file."""
+
+    name: str = "gene screen"
+    seconds: float = 0.0
+    diary: str | None = None
+
+    @wyckflow_job(ToyDoc)
+    def make(self, value: int) -> ToyDoc:
+        if self.diary:
+            with Path(self.diary).open("a") as stream:
+                stream.write(f"start {value}\n")
+        deadline = time.monotonic() + self.seconds
+        while time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self.diary:
+            with Path(self.diary).open("a") as stream:
+                stream.write(f"end {value}\n")
+        if value < 0:
+            raise ValueError(f"{value=} is negative")
+        arrays = {"x": np.arange(1000) * value}
+        return ToyDoc(value=10 * value, blob=pack_arrays(arrays))
+
+
+@job(config=JobConfig(on_missing_references=OnMissing.NONE, pass_manager_config=False))
+def collect(parts):
+    return {"values": parts}
+
+
+@dataclass
+class FanMaker(Maker):
+    """Fan out at run time: GPU children and a collector."""
+
+    name: str = "gene generate"
+    part: ToyMaker = field(default_factory=lambda: ToyMaker(name="chgnet relax"))
+    n_parts: int = 3
+
+    @job(config=JobConfig(pass_manager_config=False))
+    def make(self) -> Response:
+        parts = [self.part.make(i) for i in range(self.n_parts)]
+        gather = collect([part.output.value for part in parts])
+        gather.name = "hull distance"
+        return Response(replace=Flow([*parts, gather], output=gather.output))
+
+
+@job
+def kill_worker():
+    """End the process that runs this, as a crash would."""
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)

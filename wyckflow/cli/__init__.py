@@ -1,0 +1,1 @@
+"""The ``wyckflow`` command: parse, call, print."""

@@ -1,0 +1,1 @@
+"""Band edges, masses, valleys and descriptors."""

@@ -1,0 +1,1 @@
+"""Flow makers: dataclasses of makers that wire outputs."""

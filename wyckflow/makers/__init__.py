@@ -1,0 +1,1 @@
+"""Job makers: one class is one job is one document."""

@@ -1,0 +1,1 @@
+"""Codecs, models, training and sampling of genes."""

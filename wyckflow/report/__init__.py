@@ -1,0 +1,1 @@
+"""Candidate documents in, tables, figures and pages out."""

@@ -1,0 +1,1 @@
+"""Documents: what every job emits and MongoDB holds."""

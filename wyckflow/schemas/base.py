@@ -1,0 +1,139 @@
+"""The base of every document: a version of its layout and where it came from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from wyckflow import __version__
+from wyckflow.errors import DocumentError
+
+KEY_PACKAGES = (
+    "chgnet",
+    "fireworks",
+    "jobflow",
+    "numpy",
+    "pymatgen",
+    "pyxtal",
+    "smact",
+    "spglib",
+    "torch",
+)
+"""Packages whose version can change a result, recorded where they are installed."""
+
+
+class PackageVersion(BaseModel):
+    """The version of one installed package."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="Name of the distribution.")
+    version: str = Field(description="Installed version.")
+
+
+class Provenance(BaseModel):
+    """What made a document: software, machine, time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wyckflow_version: str = Field(description="Version of wyckflow.")
+    python_version: str = Field(description="Version of Python.")
+    packages: list[PackageVersion] = Field(
+        description="Versions of the packages that can change a result.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="Model behind the numbers: name, version and hash of its weights.",
+    )
+    host: str = Field(description="Name of the machine.")
+    platform: str = Field(description="Operating system and processor.")
+    device: str = Field(
+        default="cpu",
+        description="Device that computed: cpu or the name of an accelerator.",
+    )
+    process_id: int = Field(description="Process that made the document.")
+    created_at: datetime = Field(description="When the document was made (UTC).")
+    wall_s: float | None = Field(
+        default=None,
+        description="Elapsed seconds of the job's own work.",
+    )
+    cpu_s: float | None = Field(
+        default=None,
+        description="Processor seconds (user and system) of the job's own work.",
+    )
+
+    @classmethod
+    def collect(cls, *, model: str | None = None, device: str = "cpu") -> Self:
+        """Describe this process.
+
+        Parameters
+        ----------
+        model
+            Identity of the model used, if any.
+        device
+            Where the numbers were computed.
+        """
+        return cls(
+            wyckflow_version=__version__,
+            python_version=platform.python_version(),
+            packages=_installed_versions(),
+            model=model,
+            host=socket.gethostname(),
+            platform=f"{sys.platform} {platform.machine()}",
+            device=device,
+            process_id=os.getpid(),
+            created_at=datetime.now(UTC),
+        )
+
+
+class WyckflowDoc(BaseModel):
+    """Base of every document that a job emits.
+
+    A subclass raises its ``SCHEMA_VERSION`` when its layout changes in a way that
+    older readers would misread, and says so under *Documents* in the changelog.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    schema_version: int = Field(
+        default=0,
+        description="Version of this document's layout.",
+        validate_default=True,
+    )
+    provenance: Provenance = Field(
+        default_factory=Provenance.collect,
+        description="Software, machine and time that made this document.",
+    )
+
+    @model_validator(mode="after")
+    def _check_schema_version(self) -> Self:
+        """Fill the version of a new document; refuse one from the future."""
+        if self.schema_version == 0:
+            self.schema_version = self.SCHEMA_VERSION
+        if self.schema_version > self.SCHEMA_VERSION:
+            raise DocumentError(
+                f"{type(self).__name__} has schema_version {self.schema_version}, but "
+                f"wyckflow {__version__} knows versions up to {self.SCHEMA_VERSION}: "
+                "install the wyckflow that wrote it, or a newer one."
+            )
+        return self
+
+
+def _installed_versions() -> list[PackageVersion]:
+    """List the key packages that are installed here."""
+    found = []
+    for name in KEY_PACKAGES:
+        try:
+            found.append(PackageVersion(name=name, version=version(name)))
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""MongoDB: server, connections, indexes, candidates and their queries."""

@@ -1,0 +1,166 @@
+"""A LaunchPad that can give a running job back, and the signals that ask for it.
+
+A queue ends a job by SIGTERM (or SIGUSR1 ahead of the time limit), a person by Ctrl-C.
+FireWorks' own launcher would lose the job, or mark it failed and take the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fireworks import LaunchPad
+from pymongo.errors import PyMongoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+logger = logging.getLogger(__name__)
+
+LEAVE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+class Preempted(BaseException):
+    """Raised inside a job by a signal, through any ``except Exception``."""
+
+
+class Phase(StrEnum):
+    """What a worker is doing, as far as an interruption is concerned."""
+
+    IDLE = "idle"
+    UPDATING = "updating"  # the database is between two states: finish first
+    WORKING = "working"
+
+
+class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
+    """A LaunchPad that knows its worker's phase.
+
+    Interrupted work is READY again in one step: at no moment is it FIZZLED, so that no
+    child that tolerates failed parents starts without it.
+    """
+
+    phase: Phase = Phase.IDLE
+    signal_number: int | None = None
+    fw_id: int | None = None
+    gave_back: int | None = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether a signal has asked the worker to leave."""
+        return self.signal_number is not None
+
+    def listen(self) -> None:
+        """Let the leave signals reach this LaunchPad (main thread only)."""
+        for number in LEAVE_SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def checkout_fw(self, *args: Any, **kwargs: Any) -> tuple[Any, int | None]:
+        """Take a job; hand it straight back if a signal came meanwhile."""
+        self.phase = Phase.UPDATING
+        firework, launch_id = super().checkout_fw(*args, **kwargs)
+        if firework is None:
+            self.phase = Phase.IDLE
+            return None, None
+        self.fw_id = firework.fw_id
+        if self.is_leaving:
+            self.give_back(firework.fw_id, launch_id)
+            return None, None
+        self.phase = Phase.WORKING
+        return firework, launch_id
+
+    def complete_launch(
+        self, launch_id: int, action: Any = None, state: str = "COMPLETED"
+    ) -> Any:
+        """Store a job's end; an interrupted one is given back instead."""
+        was_interrupted = self.is_leaving and state == "FIZZLED"
+        self.phase = Phase.UPDATING
+        if was_interrupted and self.fw_id is not None:
+            self.give_back(self.fw_id, launch_id)
+            return None
+        done = super().complete_launch(launch_id, action, state)
+        self.fw_id, self.phase = None, Phase.IDLE
+        return done
+
+    def ping_launch(
+        self, launch_id: int, ptime: Any = None, checkpoint: Any = None
+    ) -> None:
+        """Tell that the job lives; a missed ping must not end the pinging thread."""
+        try:
+            super().ping_launch(launch_id, ptime=ptime, checkpoint=checkpoint)
+        except PyMongoError as error:
+            logger.warning("ping of launch %s failed: %s", launch_id, error)
+
+    def give_back(self, fw_id: int, launch_id: int | None) -> None:
+        """Make a job that this worker has taken READY again."""
+        self.phase = Phase.UPDATING
+        return_to_queue(self, fw_id, launch_id, note="given back on a signal")
+        self.gave_back, self.fw_id = fw_id, None
+        self.phase = Phase.IDLE
+
+    @contextlib.contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Put signals off while the database is between two states."""
+        before, self.phase = self.phase, Phase.UPDATING
+        try:
+            yield
+        finally:
+            self.phase = before
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Remember to leave; interrupt at once where nothing is half written."""
+        self.signal_number = number
+        if self.phase is Phase.WORKING:
+            end_child_processes()
+            raise Preempted(signal.Signals(number).name)
+        if self.phase is Phase.IDLE:
+            raise Preempted(signal.Signals(number).name)
+
+
+def return_to_queue(
+    launchpad: LaunchPad, fw_id: int, launch_id: int | None, *, note: str
+) -> None:
+    """End a launch and make its job READY again.
+
+    Parameters
+    ----------
+    launchpad
+        Any LaunchPad.
+    fw_id
+        The job.
+    launch_id
+        Its launch, ended first so that nobody takes it for a lost one.
+    note
+        Why, kept in the launch.
+    """
+    if launch_id is not None:
+        launchpad.launches.update_one(
+            {"launch_id": launch_id, "state": {"$in": ["RUNNING", "RESERVED"]}},
+            {"$set": {"state": "FIZZLED", "wyckflow_note": note}},
+        )
+    launchpad.rerun_fw(fw_id)
+
+
+def end_child_processes() -> None:
+    """Ask every process that this one started to end (VASP, its MPI launcher)."""
+    for pid in _descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def _descendants(pid: int) -> list[int]:
+    """Return the processes below one, deepest first (Linux; elsewhere none)."""
+    found: list[int] = []
+    try:
+        lists = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [int(child) for path in lists for child in path.read_text().split()]
+    except OSError:
+        return found
+    for child in children:
+        found += [*_descendants(child), child]
+    return found

@@ -1,0 +1,1 @@
+"""Reference energies, energy scales and energy above hull."""

@@ -1,0 +1,1 @@
+"""VASP input sets, preflight checks and DFT entries."""
