@@ -73,8 +73,9 @@ class Database:
         ConfigurationError
             If the text is not a MongoDB URI.
         """
-        complete = _with_options(_with_password(uri, password))
+        complete = uri
         try:
+            complete = _with_options(_with_password(uri, password))
             pymongo.uri_parser.parse_uri(complete, validate=True, warn=False)
         except (InvalidURI, MongoConfigurationError, ValueError) as error:
             if uri.startswith("mongodb+srv://"):  # its parsing needs the network
@@ -249,7 +250,7 @@ def _with_options(uri: str) -> str:
     base, _, query = uri.partition("?")
     if "/" not in base.partition("://")[2]:
         base += "/"
-    options = parse_qsl(query)
+    options = parse_qsl(query, strict_parsing=True) if query else []
     given = {name.lower() for name, _ in options}
     patience = str(OUTAGE_TOLERANCE_MS)
     for name, value in (("journal", "true"), ("serverSelectionTimeoutMS", patience)):

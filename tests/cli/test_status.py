@@ -1,0 +1,75 @@
+"""Status counts what the LaunchPad holds; every command explains itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+
+
+@pytest.mark.mongo
+def test_status_counts_by_name_kind_and_state(wyckflow, project, database):
+    from jobflow import Flow
+    from toy_jobs import ToyMaker
+
+    from wyckflow.store.submit import submit
+
+    first = ToyMaker().make(1)
+    second = ToyMaker(name="chgnet relax").make(first.output.value)
+    submit(Flow([first, second]), campaign="one", database=database)
+    submit(ToyMaker().make(2), campaign="two", database=database)
+    done = wyckflow("status", "--json", "-p", project.folder)
+    rows = {(row["name"], row["category"]): row for row in json.loads(done.out)["rows"]}
+    assert rows["gene screen", "cpu"]["by_state"] == {"READY": 2}
+    assert rows["chgnet relax", "gpu"]["by_state"] == {"WAITING": 1}
+    done = wyckflow("status", "-p", project.folder, "-c", "two")
+    assert "0 done, 1 open" in done.out
+    assert "no worker is alive" in done.out
+    assert "wyckflow worker start --category cpu" in done.out
+
+
+@pytest.mark.mongo
+def test_status_of_an_empty_database_is_no_error(wyckflow, project):
+    done = wyckflow("status", "-p", project.folder)
+    assert done.code == 0
+    assert "no jobs yet" in done.out
+
+
+def test_outside_a_project_every_command_says_how_to_get_into_one(wyckflow, tmp_path):
+    import os
+
+    os.chdir(tmp_path)
+    commands = (["status"], ["db", "start"], ["worker", "start", "--category", "cpu"])
+    for words in commands:
+        done = wyckflow(*words)
+        assert done.code == 1
+        assert "wyckflow init" in done.err
+        assert "Traceback" not in done.err
+
+
+def test_a_traceback_is_shown_to_those_who_ask(wyckflow, tmp_path):
+    from wyckflow.errors import ConfigurationError
+
+    with pytest.raises(ConfigurationError):
+        wyckflow("--traceback", "status", "-p", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["init"], ["db"], ["db", "start"], ["worker", "start"], ["status"], ["doctor"]],
+    ids=" ".join,
+)
+def test_help_teaches(wyckflow, words):
+    done = wyckflow(*words, "--help")
+    assert done.code == 0
+    assert "Usage" in done.out
+
+
+def test_version_names_the_package_and_python(wyckflow):
+    import wyckflow as package
+
+    assert package.__version__ in wyckflow("version").out
