@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ def _plain_environment(monkeypatch):
 @pytest.fixture(autouse=True)
 def _stay_in_folder():
     """Return to the working directory, whatever a test did."""
-    before = os.getcwd()
+    before = Path.cwd()
     yield
     os.chdir(before)
 
@@ -67,9 +68,8 @@ def database(mongo_server):
 @pytest.fixture
 def project(database, tmp_path):
     """A project folder that points at the fresh database."""
-    from wyckflow.settings import SETTINGS_FILE
+    from wyckflow.settings import SETTINGS_FILE, WyckflowSettings
     from wyckflow.store.project import Project, load_project, write_private_yaml
-    from wyckflow.settings import WyckflowSettings
 
     folder = tmp_path / "project"
     Project(folder, WyckflowSettings()).write_files(database, store_password=True)

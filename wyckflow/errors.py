@@ -49,8 +49,11 @@ class DatasetError(WyckflowError, ValueError):
     """A dataset file cannot be read, or holds what it should not."""
 
 
-class DocumentError(WyckflowError, ValueError):
-    """A stored document is of another version or damaged."""
+class DocumentError(WyckflowError):
+    """A stored document is of another version or damaged.
+
+    Not a ValueError, which pydantic would hide in a report of its own.
+    """
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:

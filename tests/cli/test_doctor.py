@@ -44,7 +44,9 @@ def test_with_nothing_running_it_says_what_to_start(findings, tmp_path, wyckflow
     from wyckflow.store.project import Project
 
     home = Project(tmp_path / "p", WyckflowSettings())
-    home.write_files(Database.from_uri("mongodb://127.0.0.1:9/", "w"), store_password=True)
+    home.write_files(
+        Database.from_uri("mongodb://127.0.0.1:9/", "w"), store_password=True
+    )
     code, found = findings("-p", home.folder)
     assert code == 1
     assert "wyckflow db start" in texts(found, "failure")
@@ -79,7 +81,9 @@ def test_a_worker_file_without_a_category_is_wrong(findings, project):
     assert code == 1
     assert "names no category" in texts(found, "failure")
     path.write_text("name: x\n")
-    assert "lacks category, query" in texts(findings("-p", project.folder)[1], "failure")
+    assert "lacks category, query" in texts(
+        findings("-p", project.folder)[1], "failure"
+    )
 
 
 @pytest.mark.mongo

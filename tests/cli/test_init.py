@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import stat
 
 import pytest
@@ -55,6 +56,22 @@ def test_a_project_with_its_own_server_is_ready_to_work(wyckflow, tmp_path):
         EmbeddedServer(folder / "database").stop()
 
 
+def test_a_port_chosen_once_is_kept_when_the_server_starts_again(wyckflow, tmp_path):
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path / "p"
+    try:
+        assert wyckflow("init", folder, "--port", port).code == 0
+        assert wyckflow("db", "stop", "-p", folder).code == 0
+        assert str(port) in wyckflow("db", "start", "-p", folder).out
+        load_project(folder).database().ping()
+    finally:
+        EmbeddedServer(folder / "database").stop()
+
+
 def test_a_users_own_server_needs_one_uri_and_a_password_apart(
     wyckflow, tmp_path, address, monkeypatch
 ):
@@ -93,7 +110,7 @@ def test_existing_files_are_kept_unless_told_otherwise(
     assert wyckflow("init", folder, "--uri", address.uri).code == 0
     mine = folder / "fworker_cpu.yaml"
     mine.write_text("name: mine\n")
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     done = wyckflow("init", folder, "--uri", address.uri)
     assert done.code == 1
     assert "Nothing was changed" in done.err

@@ -33,6 +33,20 @@ def test_status_counts_by_name_kind_and_state(wyckflow, project, database):
 
 
 @pytest.mark.mongo
+def test_a_worker_that_fell_silent_is_shown_as_lost(wyckflow, project, database):
+    from wyckflow.store.heartbeat import WORKERS, Heartbeat
+
+    beat = Heartbeat(database, "w-cpu-1", "cpu", period_s=60, current_job=lambda: None)
+    with beat, database.client() as client:
+        assert "lost?" not in wyckflow("status", "-p", project.folder).out
+        workers = client[database.name][WORKERS]
+        workers.update_one({}, [{"$set": {"seen_at": {"$subtract": ["$$NOW", 91e3]}}}])
+        done = wyckflow("status", "-p", project.folder)
+    assert "lost?" in done.out
+    assert "wyckflow doctor" in done.out
+
+
+@pytest.mark.mongo
 def test_status_of_an_empty_database_is_no_error(wyckflow, project):
     done = wyckflow("status", "-p", project.folder)
     assert done.code == 0
@@ -60,7 +74,15 @@ def test_a_traceback_is_shown_to_those_who_ask(wyckflow, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["init"], ["db"], ["db", "start"], ["worker", "start"], ["status"], ["doctor"]],
+    [
+        [],
+        ["init"],
+        ["db"],
+        ["db", "start"],
+        ["worker", "start"],
+        ["status"],
+        ["doctor"],
+    ],
     ids=" ".join,
 )
 def test_help_teaches(wyckflow, words):

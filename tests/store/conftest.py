@@ -36,13 +36,13 @@ def start_worker(project, environment):
     """Start ``wyckflow worker`` in a process of its own; ended with the test."""
     started = []
 
-    def start(category, *options, **variables):
+    def start(category, *options, folder=project.folder, **variables):
         command = [sys.executable, "-m", "wyckflow.cli.main", "worker", "start"]
         command += ["--category", category, *options]
         process = subprocess.Popen(
             command,
             env={**environment, **variables},
-            cwd=project.folder,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -17,7 +17,13 @@ from wyckflow.store.project import without_password
 
 @pytest.mark.parametrize(
     "uri",
-    ["http://host", "mongodb://", "mongodb://u:p@h:port", "localhost", "mongodb://h/?a"],
+    [
+        "http://host",
+        "mongodb://",
+        "mongodb://u:p@h:port",
+        "localhost",
+        "mongodb://h/?a",
+    ],
 )
 def test_what_is_no_mongodb_uri_is_refused_with_an_example(uri):
     with pytest.raises(ConfigurationError, match="mongodb://USER@HOST"):
@@ -28,7 +34,9 @@ def test_what_is_no_mongodb_uri_is_refused_with_an_example(uri):
     "password", ["plain", "p@s:s/w?rd%", "Ünïcödé ", "a+b c"], ids=str
 )
 def test_a_separate_password_arrives_as_it_was_written(password):
-    database = Database.from_uri("mongodb://me@h:1/?authSource=x", "w", password=password)
+    database = Database.from_uri(
+        "mongodb://me@h:1/?authSource=x", "w", password=password
+    )
     parsed = pymongo.uri_parser.parse_uri(database.uri)
     assert parsed["username"] == "me"
     assert parsed["password"] == password
@@ -51,7 +59,7 @@ def test_durability_and_patience_are_added_but_what_the_user_set_is_kept():
 
 
 def test_no_text_about_a_database_holds_its_password():
-    secret = "s3cr3t"  # noqa: S105
+    secret = "s3cr3t"
     database = Database.from_uri(f"mongodb://me:{secret}@h:1/?tls=true", "w")
     error = explain(OperationFailure(f"at {database.uri}"), database)
     for text in (repr(database), str(database), database.address, str(error)):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import wait_until
 from jobflow import Flow
-from toy_jobs import FanMaker, ToyMaker, collect, kill_worker
+from toy_jobs import FanMaker, ToyMaker, collect, kill_worker, make_unlabelled
 
 from wyckflow.schemas.blob import unpack_arrays
 from wyckflow.store.submit import submit
@@ -67,9 +67,32 @@ def test_each_worker_takes_its_kind_and_dynamic_children_keep_theirs(
         assert worker.wait(30) == 0
 
 
-def test_bulk_comes_back_from_the_blob_store_as_bytes(
+def test_a_job_that_names_no_kind_of_worker_runs_on_a_cpu_worker(
     database, mongo, start_worker
 ):
+    parent = make_unlabelled()
+    parent.name = "gene generate"
+    submit(parent, campaign="c", database=database)
+    start_worker("gpu")
+    start_worker("cpu")
+    wait_until(all_in(mongo, "COMPLETED"), what="completion of the child")
+    (child,) = mongo.fireworks.find({"name": "somebody else's analysis"})
+    assert "_category" not in child["spec"]
+    launch = mongo.launches.find_one({"launch_id": child["launches"][0]})
+    assert "-cpu-" in launch["fworker"]["name"]
+
+
+def test_a_worker_started_anywhere_takes_the_projects_settings(
+    project, database, mongo, start_worker, tmp_path
+):
+    submit(ToyMaker().make(1), campaign="c", database=database)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    start_worker("cpu", "--max-jobs", "1", folder=elsewhere, FW_CONFIG_FILE="").wait(60)
+    assert values(mongo) == [10]
+
+
+def test_bulk_comes_back_from_the_blob_store_as_bytes(database, mongo, start_worker):
     job = ToyMaker().make(3)
     submit(job, campaign="c", database=database)
     start_worker("cpu", "--max-jobs", "1").wait(60)
@@ -99,7 +122,7 @@ def test_a_signal_gives_the_job_back_and_the_next_worker_finishes_it(
     gather.name = "hull distance"  # would run with None, were the parent FIZZLED
     submit(Flow([first, gather]), campaign="c", database=database)
     worker = start_worker("cpu")
-    wait_until(lambda: diary.exists(), what="start of the job")
+    wait_until(diary.exists, what="start of the job")
     worker.send_signal(number)
     out, _ = worker.communicate(timeout=30)
     assert worker.returncode == 0, out
@@ -121,7 +144,7 @@ def test_the_job_of_a_killed_worker_is_found_and_finished_by_another(
         ToyMaker(seconds=1.5, diary=str(diary)).make(1), campaign="c", database=database
     )
     victim = start_worker("cpu")
-    wait_until(lambda: diary.exists(), what="start of the job")
+    wait_until(diary.exists, what="start of the job")
     victim.kill()
     victim.wait()
     start_worker("cpu")
@@ -175,7 +198,7 @@ def test_an_outage_while_a_job_runs_loses_nothing(
     maker = ToyMaker(seconds=2.0, diary=str(diary))
     submit(maker.make(4), campaign="c", database=database)
     worker = start_worker("cpu")
-    wait_until(lambda: diary.exists(), what="start of the job")
+    wait_until(diary.exists, what="start of the job")
     mongo_server.stop()
     wait_until(lambda: "end 4" in diary.read_text(), what="end of the work")
     mongo_server.start(die_with_parent=True)
@@ -188,7 +211,7 @@ def test_an_idle_worker_waits_for_a_database_that_went_away(
     mongo_server, database, mongo, start_worker
 ):
     worker = start_worker("cpu")
-    wait_until(lambda: mongo.workers.count_documents({}), what="the first heartbeat")
+    wait_until(mongo.workers.find_one, what="the first heartbeat")
     mongo_server.stop()
     mongo_server.start(die_with_parent=True)
     submit(ToyMaker().make(5), campaign="c", database=database)
@@ -196,9 +219,7 @@ def test_an_idle_worker_waits_for_a_database_that_went_away(
     assert worker.poll() is None
 
 
-def test_running_a_flow_twice_stores_each_result_once(
-    database, mongo, start_worker
-):
+def test_running_a_flow_twice_stores_each_result_once(database, mongo, start_worker):
     job = ToyMaker().make(6)
     (fw_id,) = submit(job, campaign="c", database=database)
     start_worker("cpu", "--max-jobs", "1").wait(60)
@@ -222,7 +243,9 @@ def test_several_processes_leave_together(database, mongo, start_worker):
 
 def test_a_worker_refuses_to_start_where_results_would_be_lost(project, start_worker):
     path = project.path("jobflow.yaml")
-    path.write_text(yaml.safe_dump({"JOB_STORE": {"docs_store": {"type": "MemoryStore"}}}))
+    path.write_text(
+        yaml.safe_dump({"JOB_STORE": {"docs_store": {"type": "MemoryStore"}}})
+    )
     worker = start_worker("cpu")
     out, _ = worker.communicate(timeout=30)
     assert worker.returncode == 1
@@ -275,9 +298,7 @@ def rlaunch(project, environment, kind):
     )
 
 
-def test_plain_rlaunch_works_in_a_sourced_shell(
-    project, database, mongo, environment
-):
+def test_plain_rlaunch_works_in_a_sourced_shell(project, database, mongo, environment):
     submit(ToyMaker().make(8), campaign="c", database=database)
     rlaunch(project, environment, "gpu")
     assert set(states(mongo).values()) == {"READY"}

@@ -68,6 +68,14 @@ class FanMaker(Maker):
         return Response(replace=Flow([*parts, gather], output=gather.output))
 
 
+@job(config=JobConfig(pass_manager_config=False))
+def make_unlabelled():
+    """Create a job whose name no routing table knows."""
+    child = collect([1])
+    child.name = "somebody else's analysis"
+    return Response(replace=child)
+
+
 @job
 def kill_worker():
     """End the process that runs this, as a crash would."""

@@ -37,9 +37,10 @@ def start(
     It goes on when you log out, until 'wyckflow db stop'. Data, log and password stay
     under PROJECT/database, readable by you only.
     """
-    server = EmbeddedServer(load_project(project).database_folder)
+    home = load_project(project)
+    server = EmbeddedServer(home.database_folder)
     say("starting MongoDB")
-    _show(server.start(port=port))
+    _show(server.start(port=port or home.database().local_port))
 
 
 @app.command()

@@ -88,6 +88,21 @@ def init(
     _say_what_next(folder, store_password=store_password)
 
 
+def prepare_own_project(folder: Path) -> Project:
+    """Make a project with a server of its own, and return it.
+
+    Parameters
+    ----------
+    folder
+        Its folder, absolute; must not be a project yet.
+    """
+    project = _project(folder, None)
+    address = _own_server(project, DEFAULT_DATABASE, None)
+    create_indexes(address)
+    project.write_files(address, store_password=True)
+    return project
+
+
 def _project(folder: Path, password_file: Path | None) -> Project:
     """Return the project as it will be; an existing one must be of this layout."""
     if (folder / SETTINGS_FILE).is_file():

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from wyckflow import __version__
-from wyckflow.cli import database, doctor, init, status, worker
+from wyckflow.cli import database, demo, doctor, init, status, worker
 from wyckflow.cli.console import complain, out
 from wyckflow.errors import WyckflowError
 
@@ -42,6 +42,7 @@ app.add_typer(worker.app, name="worker")
 app.command("init")(init.init)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
 
 
 @app.callback()

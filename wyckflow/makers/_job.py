@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from jobflow import JobConfig, Response, job
 
 from wyckflow.errors import ConfigurationError
+from wyckflow.schemas.blob import BLOB_FIELD, BLOB_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-BLOB_STORE = "blobs"
-"""Name of the additional store that takes bulky fields."""
-
-BLOB_FIELD = "blob"
-"""Every field of this name, at any depth of a document, goes to the blob store."""
 
 
 def wyckflow_job(
@@ -78,7 +73,7 @@ def refuse_to_lose_results() -> None:
     Without ``JOBFLOW_CONFIG_FILE`` jobflow falls back on a store in memory: every job
     is then COMPLETED and nothing is stored. FireWorks' ``rlaunch`` does not check.
     """
-    from jobflow import SETTINGS, CURRENT_JOB
+    from jobflow import CURRENT_JOB, SETTINGS
     from maggma.stores import MemoryStore
 
     current = CURRENT_JOB.job

@@ -16,6 +16,12 @@ from wyckflow.errors import DocumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+BLOB_STORE = "blobs"
+"""Name of the additional store that takes bulky fields, and of its collection."""
+
+BLOB_FIELD = "blob"
+"""Every field of this name, at any depth of a document, goes there."""
+
 MAX_BLOB_BYTES = 8 * 1024 * 1024
 """Half of MongoDB's limit for one document."""
 

@@ -21,7 +21,7 @@ from pymongo.errors import (
 )
 
 from wyckflow.errors import ConfigurationError, DatabaseError
-from wyckflow.makers._job import BLOB_STORE
+from wyckflow.schemas.blob import BLOB_STORE
 
 if TYPE_CHECKING:
     from fireworks import LaunchPad
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
 
 OUTPUTS = "outputs"
-BLOBS = "blobs"
+BLOBS = BLOB_STORE
 OUTAGE_TOLERANCE_MS = 600_000
 """How long a worker waits for a database that went away."""
 
@@ -92,6 +92,12 @@ class Database:
     def address(self) -> str:
         """The URI as it may be shown: without the password and options."""
         return unquote(redact(self.uri).split("?")[0])
+
+    @property
+    def local_port(self) -> int | None:
+        """The port of 127.0.0.1 that the URI names, if it names one."""
+        found = re.search(r"@127\.0\.0\.1:(\d+)/", self.uri)
+        return int(found.group(1)) if found else None
 
     def client(self, *, timeout_ms: int = PROBE_TIMEOUT_MS) -> pymongo.MongoClient[Any]:
         """Return a client that gives up on a missing server after ``timeout_ms``."""

@@ -210,6 +210,6 @@ def build_command(
     journal = "log=(prealloc=false,file_max=10MB)"
     return [
         *command,
-        *("--wiredTigerCacheSizeGB", "0.25"),
+        *("--storageEngine", "wiredTiger", "--wiredTigerCacheSizeGB", "0.25"),
         *("--wiredTigerEngineConfigString", journal),
     ]

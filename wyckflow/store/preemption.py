@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from fireworks import LaunchPad
 from pymongo.errors import PyMongoError
 
+from wyckflow.store.recovery import return_to_queue
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -120,30 +122,6 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
             raise Preempted(signal.Signals(number).name)
         if self.phase is Phase.IDLE:
             raise Preempted(signal.Signals(number).name)
-
-
-def return_to_queue(
-    launchpad: LaunchPad, fw_id: int, launch_id: int | None, *, note: str
-) -> None:
-    """End a launch and make its job READY again.
-
-    Parameters
-    ----------
-    launchpad
-        Any LaunchPad.
-    fw_id
-        The job.
-    launch_id
-        Its launch, ended first so that nobody takes it for a lost one.
-    note
-        Why, kept in the launch.
-    """
-    if launch_id is not None:
-        launchpad.launches.update_one(
-            {"launch_id": launch_id, "state": {"$in": ["RUNNING", "RESERVED"]}},
-            {"$set": {"state": "FIZZLED", "wyckflow_note": note}},
-        )
-    launchpad.rerun_fw(fw_id)
 
 
 def end_child_processes() -> None:

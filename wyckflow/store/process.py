@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -128,12 +129,12 @@ def spawn(
             f"{command[0]} cannot be started in {folder}: {error.strerror}. "
             "Check both and start again."
         ) from error
-    process.returncode = 0  # the program outlives this object; `reap` waits by pid
+    process.returncode = 0  # the program outlives this object; `check_child` reaps it
     return process.pid
 
 
 def _make_mourner() -> Callable[[], None] | None:
-    if sys.platform != "linux":
+    if platform.system() != "Linux":
         return None
     return partial(_end_with, os.getpid(), ctypes.CDLL(None))
 
@@ -145,21 +146,23 @@ def _end_with(parent: int, libc: ctypes.CDLL) -> None:
         os._exit(1)
 
 
-def reap(pid: int) -> int | None:
-    """Return the exit status of a child that is ending, None of any other process.
+def check_child(pid: int) -> tuple[bool, int | None]:
+    """Tell whether a process is a living child, or with which status a child ended.
+
+    Of another process nothing is known: ``(False, None)``.
 
     Parameters
     ----------
     pid
-        A process that has no command line any more.
+        The process.
     """
     if pid <= 0:
-        return None
+        return False, None
     try:
-        _, status = os.waitpid(pid, 0)
+        ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        return None
-    return os.waitstatus_to_exitcode(status)
+        return False, None
+    return (False, os.waitstatus_to_exitcode(status)) if ended else (True, None)
 
 
 def read_command(pid: int) -> list[str]:

@@ -6,9 +6,7 @@ for the programs that insist on files of their own.
 
 from __future__ import annotations
 
-import os
 import shlex
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +22,7 @@ from wyckflow.settings import (
     find_project,
 )
 from wyckflow.store.connect import OUTAGE_TOLERANCE_MS, Database
+from wyckflow.store.private import write_private_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,11 +145,10 @@ class Project:
                 self.path(JOBFLOW_FILE), {"JOB_STORE": shown.job_store_spec()}
             ),
             write_private_yaml(self.path(FIREWORKS_FILE), fireworks),
-            write_private(
-                self.path(ENVIRONMENT_FILE),
-                "# source this before lpad, rlaunch or qlaunch\n" + exports,
-            ),
         ]
+        shell = self.path(ENVIRONMENT_FILE)
+        write_private_file(shell, f"# Before lpad, rlaunch or qlaunch.\n{exports}")
+        written.append(shell)
         for category, pulls in PULLS.items():
             worker = {"name": f"{category}-worker", "category": pulls, "query": "{}"}
             written.append(write_private_yaml(self.worker_file(category), worker))
@@ -230,19 +228,8 @@ def read_yaml(path: Path, *, remedy: str) -> dict[str, Any]:
 
 
 def write_private_yaml(path: Path, content: dict[str, Any]) -> Path:
-    """Write a mapping to a file that only its owner can read."""
-    return write_private(path, yaml.safe_dump(content, sort_keys=False))
-
-
-def write_private(path: Path, text: str) -> Path:
-    """Write text to a file that never, not for a moment, others could read."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    owner_only = stat.S_IRUSR | stat.S_IWUSR
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, owner_only)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-    partial.replace(path)
+    """Write a mapping to a file that only its owner can read; return the file."""
+    write_private_file(path, yaml.safe_dump(content, sort_keys=False))
     return path
 
 

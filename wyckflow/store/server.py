@@ -31,7 +31,12 @@ from wyckflow.store.mongod import (
     format_version,
 )
 from wyckflow.store.private import hold_lock, make_private_directory
-from wyckflow.store.process import accepts_connections, choose_socket, reap, spawn
+from wyckflow.store.process import (
+    accepts_connections,
+    check_child,
+    choose_socket,
+    spawn,
+)
 from wyckflow.store.server_exit import ServerExit, read_log_since
 from wyckflow.store.server_record import ServerFolder, ServerRecord
 from wyckflow.store.server_status import ServerState, ServerStatus, describe_server
@@ -232,9 +237,7 @@ class _Launch:
             origin=binary.origin,
             socket=choose_socket(self.files.path),
             is_ephemeral=is_ephemeral,
-            has_users=previous is not None
-            and previous.has_users
-            and not (is_ephemeral or previous.is_ephemeral),
+            has_users=previous is not None and previous.has_users and not is_ephemeral,
         )
         if port is not None and not record.has_users:
             # Until the first user exists, anybody who can connect may create it: do
@@ -271,6 +274,11 @@ class _Launch:
                 f"{folder} holds a database on disk; a server in memory needs an empty "
                 "folder of its own."
             )
+        if previous is not None and previous.is_ephemeral and not ephemeral:
+            raise ServerError(
+                f"{folder} was used by a server in memory, which kept nothing. Delete "
+                "the folder, or choose another one."
+            )
         if previous is None or not self.files.has_data_on_disk:
             return find_mongod()
         series = previous.version[:2]
@@ -295,7 +303,7 @@ class _Launch:
             )
 
     def _ensure_credentials(self) -> None:
-        """Draw the passwords if there is no database yet, else see that we have them."""
+        """Draw the passwords if there is no database yet, else read them."""
         path = self.files.credentials
         if not path.exists() and not self.files.has_data_on_disk:
             create_credentials(path)
@@ -332,19 +340,27 @@ class _Launch:
             die_with_parent=self.die_with_parent,
         )
         started = {"pid": pid, "started_at": time.time()}
-        record = files.write_record(record.model_copy(update=started))
+        record = record.model_copy(update=started)
+        with self._stop_on_error(record):
+            files.write_record(record)
         self._await_listening(record, log_size=log_size)
-        try:
+        with self._stop_on_error(record):
             return self._ensure_users(record)
+
+    @contextmanager
+    def _stop_on_error(self, record: ServerRecord) -> Iterator[None]:
+        """Leave no server behind that nobody could find or enter."""
+        try:
+            yield
         except ServerError:
-            _terminate(files, record, self.deadline)  # nobody could use it
+            _terminate(self.files, record, self.deadline)
             raise
 
     def _check_alive(self, record: ServerRecord, log_size: int) -> None:
         """Raise if the server that we wait for has ended, or took too long."""
         pid = record.pid if record.pid is not None else 0
-        if not self.files.is_ours(pid):
-            code = reap(pid)
+        ended, code = _check_end(self.files, pid)
+        if ended:
             self.files.write_record(record.model_copy(update={"pid": None}))
             log = self.files.log
             text = read_log_since(log, log_size)
@@ -365,15 +381,25 @@ def _terminate(files: ServerFolder, record: ServerRecord, deadline: float) -> No
         return
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    while files.is_ours(pid):
+    while not _check_end(files, pid)[0]:
         if time.monotonic() > deadline:
             raise ServerError(
                 f"The server in {files.path} (pid {pid}) is still writing its data. "
                 f"Wait, or look into {files.log}; do not kill it."
             )
         time.sleep(_POLL_S)
-    reap(pid)
     if record.socket.parent != files.path:
         with suppress(OSError):
             record.socket.parent.rmdir()
-    files.write_record(record.model_copy(update={"pid": None}))
+    with suppress(ServerError):  # a full disk is no reason why it should not have ended
+        files.write_record(record.model_copy(update={"pid": None}))
+
+
+def _check_end(files: ServerFolder, pid: int) -> tuple[bool, int | None]:
+    """Tell whether a server has ended, and how if it is a child of this process.
+
+    A child is asked first: just after its start it has no command line to be known by.
+    """
+    is_living_child, code = check_child(pid)
+    has_ended = not is_living_child and (code is not None or not files.is_ours(pid))
+    return has_ended, code

@@ -91,7 +91,7 @@ class ServerExit:
     def _list_complaints(self) -> list[str]:
         """Pick the errors out of the log, one sentence each."""
         complaints = []
-        for line in self.text.splitlines():
+        for line in filter(str.strip, self.text.splitlines()):
             try:
                 entry = json.loads(line)
             except ValueError:

@@ -219,7 +219,7 @@ class _Loop:
 
     def _recover(self) -> None:
         """Rerun jobs whose worker is gone, now and then."""
-        from wyckflow.store.heartbeat import find_lost_jobs, rerun_lost_job
+        from wyckflow.store.recovery import find_lost_jobs, rerun_lost_job
 
         if time.monotonic() < self.next_recovery:
             return

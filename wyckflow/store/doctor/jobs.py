@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wyckflow.store.doctor.finding import Finding, Level
-from wyckflow.store.heartbeat import Loss, find_lost_jobs, rerun_lost_job
 from wyckflow.store.indexes import create_indexes, missing_indexes
 from wyckflow.store.monitor import read_status
 from wyckflow.store.project import FIREWORKS_RULES
+from wyckflow.store.recovery import Loss, find_lost_jobs, rerun_lost_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

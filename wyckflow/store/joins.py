@@ -1,0 +1,116 @@
+"""What each kind of job output adds to the candidates it speaks of.
+
+One entry per job of the pipeline, in its order; a new stage adds one entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from wyckflow.schemas.candidate import CandidateDoc, StageOutcome, StageVerdict
+from wyckflow.schemas.structures import unpack_structures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from wyckflow.schemas.relaxation import RelaxationBatchDoc
+    from wyckflow.schemas.screening import ScreeningDoc
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one output says about one gene."""
+
+    gene: str
+    gene_id: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    verdict: StageVerdict | None = None
+    outcome: StageOutcome | None = None
+
+    def apply(
+        self, candidate: CandidateDoc, *, stage: str, job_uuid: str
+    ) -> CandidateDoc:
+        """Return the candidate with this stage's part replaced, others as they were.
+
+        Parameters
+        ----------
+        candidate
+            What is known so far.
+        stage
+            Name of the job that speaks.
+        job_uuid
+            Which job of that name.
+        """
+        verdicts = [item for item in candidate.verdicts if item.stage != stage]
+        outcomes = [item for item in candidate.outcomes if item.stage != stage]
+        if self.verdict is not None:
+            verdicts.append(self.verdict)
+        if self.outcome is not None:
+            outcomes.append(self.outcome.model_copy(update={"job_uuid": job_uuid}))
+        verdicts.sort(key=lambda item: _rank(item.stage))
+        outcomes.sort(key=lambda item: _rank(item.stage))
+        return candidate.model_copy(
+            update={
+                **self.fields,
+                "verdicts": verdicts,
+                "verdict": verdicts[-1].verdict if verdicts else None,
+                "outcomes": outcomes,
+                "job_uuids": sorted({*candidate.job_uuids, job_uuid}),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Join:
+    """How the outputs of one job are read."""
+
+    job_name: str
+    parts: Callable[[Any], Iterator[Part]]
+
+
+def _screening_parts(document: ScreeningDoc) -> Iterator[Part]:
+    """Yield the verdict on each gene; one met twice keeps its first."""
+    seen = set()
+    for item in document.verdicts:
+        if item.gene_id in seen:
+            continue
+        seen.add(item.gene_id)
+        verdict = StageVerdict(
+            stage="gene screen",
+            filter=item.filter,
+            verdict=item.verdict,
+            value=item.value,
+            threshold=item.threshold,
+            reason=item.reason,
+        )
+        yield Part(item.gene, item.gene_id, verdict=verdict)
+
+
+def _relaxation_parts(document: RelaxationBatchDoc) -> Iterator[Part]:
+    """Yield energy, structure and outcome of each gene."""
+    packed = unpack_structures(document.blob) if document.blob else []
+    structures = {item.gene.gene_id: item for item in packed}
+    for item in document.results:
+        relaxed = structures.get(item.gene_id)
+        found = {
+            "energy_per_atom": item.energy_per_atom,
+            "energy_scale": document.energy_scale,
+            "is_symmetry_kept": item.is_symmetry_kept,
+            "volume_per_atom": item.volume_per_atom,
+            "structure": relaxed.to_structure().as_dict() if relaxed else None,
+        }
+        outcome = StageOutcome(stage="chgnet relax", outcome=item.outcome)
+        yield Part(item.gene, item.gene_id, fields=found, outcome=outcome)
+
+
+JOINS: Final = (
+    Join("gene screen", _screening_parts),
+    Join("chgnet relax", _relaxation_parts),
+)
+
+
+def _rank(stage: str) -> int:
+    """Return the place of a stage in the pipeline; unknown ones come last."""
+    names = [join.job_name for join in JOINS]
+    return names.index(stage) if stage in names else len(names)
