@@ -72,6 +72,7 @@ def relaxation(text, energy, a):
         gene_id=item.gene_id,
         formula_pretty=item.formula,
         outcome=Outcome.CONVERGED,
+        structure_index=0,
         energy_per_atom=energy,
         space_group_number_before=item.space_group_number,
         is_symmetry_kept=True,

@@ -90,9 +90,9 @@ def _screening_parts(document: ScreeningDoc) -> Iterator[Part]:
 def _relaxation_parts(document: RelaxationBatchDoc) -> Iterator[Part]:
     """Yield energy, structure and outcome of each gene."""
     packed = unpack_structures(document.blob) if document.blob else []
-    structures = {item.gene.gene_id: item for item in packed}
     for item in document.results:
-        relaxed = structures.get(item.gene_id)
+        index = item.structure_index
+        relaxed = None if index is None else packed[index]
         found = {
             "energy_per_atom": item.energy_per_atom,
             "energy_scale": document.energy_scale,
