@@ -58,9 +58,9 @@ def route(
 ) -> Flow | Job:
     """Give every job of a flow, present and future, its kind of worker.
 
-    A job that carries a ``_category`` of its own keeps it. A job created later by a
-    running one gets the category of its name, never that of its parent; a job whose
-    name is not ours and that carries none is taken by the CPU workers.
+    A job of the flow that carries a ``_category`` of its own keeps it. A job created
+    later gets the category of its name, never that of its parent; one with a name that
+    is not ours keeps its own, and without one is taken by the CPU workers.
 
     Parameters
     ----------

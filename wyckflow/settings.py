@@ -78,6 +78,13 @@ class WyckflowSettings(BaseSettings):
         gt=0,
         description="Silence after which a worker is shown as lost, in seconds.",
     )
+    rerun_after_s: float = Field(
+        default=1800.0,
+        gt=0,
+        description="Silence after which the job of a worker on another machine is run "
+        "again, in seconds. Longer than any outage worth living through: a living "
+        "worker that was only cut off works on, and the work is then done twice.",
+    )
     recovery_period_s: float = Field(
         default=30.0,
         gt=0,

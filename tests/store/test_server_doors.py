@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pymongo
@@ -57,6 +58,19 @@ def names(server):
         return {thing["_id"] for thing in client["wyckflow"]["things"].find()}
 
 
+def socket_inodes(pid):
+    """Return the sockets of a process; its files come and go while one looks."""
+    targets = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            targets.append(str(link.readlink()))
+    return {
+        target.removeprefix("socket:[").removesuffix("]")
+        for target in targets
+        if target.startswith("socket:[")
+    }
+
+
 class TestDoors:
     def test_nobody_comes_in_without_a_password(self, shared):
         with (
@@ -100,11 +114,7 @@ class TestDoors:
 
     def test_default_has_no_door_but_the_socket(self, shared):
         pid = shared.status().pid
-        inodes = {
-            str(link.readlink()).removeprefix("socket:[").removesuffix("]")
-            for link in Path(f"/proc/{pid}/fd").iterdir()
-            if str(link.readlink()).startswith("socket:[")
-        }
+        inodes = socket_inodes(pid)
         tables = [Path(f"/proc/{pid}/net/{kind}") for kind in ("tcp", "tcp6")]
         rows = [
             row.split()

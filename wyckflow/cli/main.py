@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from wyckflow import __version__
-from wyckflow.cli import database, demo, doctor, init, status, worker
+from wyckflow.cli import data, database, demo, doctor, init, status, worker
 from wyckflow.cli.console import complain, out
 from wyckflow.errors import WyckflowError
 
@@ -39,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(database.app, name="db")
 app.add_typer(worker.app, name="worker")
+app.add_typer(data.app, name="data")
 app.command("init")(init.init)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)

@@ -12,7 +12,6 @@ import typer
 
 from wyckflow.cli.console import out
 from wyckflow.cli.options import ProjectOption
-from wyckflow.resources import Category
 from wyckflow.store.project import load_project
 from wyckflow.store.worker import WorkerOptions, run_worker
 
@@ -32,8 +31,12 @@ def worker() -> None:
 @app.command()
 def start(
     category: Annotated[
-        Category,
-        typer.Option(help="Kind of job to pull. CPU workers take unlabelled ones too."),
+        str,
+        typer.Option(
+            metavar="gpu|cpu|vasp",
+            help="Kind of job to pull. CPU workers take unlabelled ones too. A kind of "
+            "your own needs a file fworker_KIND.yaml in the project.",
+        ),
     ],
     project: ProjectOption = None,
     processes: Annotated[
@@ -83,7 +86,7 @@ def _log(text: str) -> None:
     out.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False, soft_wrap=True)
 
 
-def _run_several(home: Project, category: Category, processes: int) -> int:
+def _run_several(home: Project, category: str, processes: int) -> int:
     """Run several workers as processes of their own, and end them together."""
     command = [sys.executable, "-m", "wyckflow.cli.main", *_same_arguments()]
     command += ["--project", str(home.folder), "--processes", "1"]

@@ -8,9 +8,9 @@ import socket
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from wyckflow import __version__
 from wyckflow.errors import DocumentError
@@ -27,6 +27,15 @@ KEY_PACKAGES = (
     "torch",
 )
 """Packages whose version can change a result, recorded where they are installed."""
+
+
+def _as_utc(moment: datetime) -> datetime:
+    """Give a time that came back from MongoDB its zone again."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+UtcDatetime = Annotated[datetime, AfterValidator(_as_utc)]
+"""A time in UTC, also after MongoDB, which returns times without their zone."""
 
 
 class PackageVersion(BaseModel):
@@ -59,7 +68,7 @@ class Provenance(BaseModel):
         description="Device that computed: cpu or the name of an accelerator.",
     )
     process_id: int = Field(description="Process that made the document.")
-    created_at: datetime = Field(description="When the document was made (UTC).")
+    created_at: UtcDatetime = Field(description="When the document was made (UTC).")
     wall_s: float | None = Field(
         default=None,
         description="Elapsed seconds of the job's own work.",
@@ -100,32 +109,38 @@ class WyckflowDoc(BaseModel):
     older readers would misread, and says so under *Documents* in the changelog.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    # Bytes of a blob are no text, so JSON takes them as base64.
+    model_config = ConfigDict(
+        extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
+    )
 
     SCHEMA_VERSION: ClassVar[int] = 1
 
     schema_version: int = Field(
-        default=0,
-        description="Version of this document's layout.",
-        validate_default=True,
+        default=0, ge=0, description="Version of this document's layout."
     )
     provenance: Provenance = Field(
         default_factory=Provenance.collect,
         description="Software, machine and time that made this document.",
     )
 
-    @model_validator(mode="after")
-    def _check_schema_version(self) -> Self:
-        """Fill the version of a new document; refuse one from the future."""
-        if self.schema_version == 0:
-            self.schema_version = self.SCHEMA_VERSION
-        if self.schema_version > self.SCHEMA_VERSION:
+    @model_validator(mode="before")
+    @classmethod
+    def _check_schema_version(cls, content: Any) -> Any:
+        """Fill the version of a new document; refuse one from the future.
+
+        Before its fields are looked at, since a newer layout has others.
+        """
+        if not isinstance(content, dict):
+            return content
+        found = content.get("schema_version", cls.SCHEMA_VERSION)
+        if isinstance(found, int) and found > cls.SCHEMA_VERSION:
             raise DocumentError(
-                f"{type(self).__name__} has schema_version {self.schema_version}, but "
-                f"wyckflow {__version__} knows versions up to {self.SCHEMA_VERSION}: "
-                "install the wyckflow that wrote it, or a newer one."
+                f"{cls.__name__} has schema_version {found}, but wyckflow "
+                f"{__version__} knows versions up to {cls.SCHEMA_VERSION}: install "
+                "the wyckflow that wrote it, or a newer one."
             )
-        return self
+        return {**content, "schema_version": found}
 
 
 def _installed_versions() -> list[PackageVersion]:

@@ -74,6 +74,6 @@ def unpack_arrays(packed: bytes) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, TypeError) as error:
         raise DocumentError(
-            f"These {type(packed).__name__} are not a blob of arrays ({error}); was the "
-            "document read with load=True from a store other than MongoStore?"
+            f"These {type(packed).__name__} are not a blob of arrays ({error}); was "
+            "the document read from a store other than MongoStore?"
         ) from error

@@ -11,7 +11,6 @@ from pymongo.errors import PyMongoError
 from wyckflow.resources import Category
 from wyckflow.store.connect import explain
 from wyckflow.store.heartbeat import WORKERS
-from wyckflow.store.project import PULLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -200,9 +199,8 @@ def _rate(mongo: MongoDatabase[Any], now: datetime) -> float:
 def _hints(rows: list[JobRow], workers: list[WorkerRow]) -> list[str]:
     """Return what a person should do, if anything."""
     hints = []
-    for category in Category:
-        pulled = {str(name) for name in PULLS[category] if name}
-        n_ready = sum(row.count("READY") for row in rows if row.category in pulled)
+    for category in sorted({row.category for row in rows}):
+        n_ready = sum(row.count("READY") for row in rows if row.category == category)
         if n_ready and not any(w.is_alive and w.category == category for w in workers):
             hints.append(
                 f"{n_ready} {category} jobs are ready and no {category} worker lives: "

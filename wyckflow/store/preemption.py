@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+REPEAT_AFTER_S = 0.1
+
 LEAVE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
@@ -37,7 +40,7 @@ class Phase(StrEnum):
 
     IDLE = "idle"
     UPDATING = "updating"  # the database is between two states: finish first
-    WORKING = "working"
+    WORKING = "working"  # inside the job's own code
 
 
 class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
@@ -73,7 +76,6 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
         if self.is_leaving:
             self.give_back(firework.fw_id, launch_id)
             return None, None
-        self.phase = Phase.WORKING
         return firework, launch_id
 
     def complete_launch(
@@ -92,11 +94,27 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
     def ping_launch(
         self, launch_id: int, ptime: Any = None, checkpoint: Any = None
     ) -> None:
-        """Tell that the job lives; a missed ping must not end the pinging thread."""
+        """Tell that the job lives; a missed ping must not end the pinging thread.
+
+        FireWorks' main thread pings right before the job's code (with a checkpoint) and
+        right after it, which is how this LaunchPad knows when it may interrupt.
+        """
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main:
+            self.phase = Phase.UPDATING
         try:
             super().ping_launch(launch_id, ptime=ptime, checkpoint=checkpoint)
         except PyMongoError as error:
             logger.warning("ping of launch %s failed: %s", launch_id, error)
+        if is_main and checkpoint is not None:
+            self._begin_work()
+
+    def _begin_work(self) -> None:
+        """Let signals through; repeat one that came too early to act on."""
+        self.phase = Phase.WORKING
+        if self.signal_number is not None:
+            again = (os.getpid(), self.signal_number)
+            threading.Timer(REPEAT_AFTER_S, os.kill, again).start()
 
     def give_back(self, fw_id: int, launch_id: int | None) -> None:
         """Make a job that this worker has taken READY again."""

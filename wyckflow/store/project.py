@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from wyckflow.errors import ConfigurationError
+from wyckflow.errors import ConfigurationError, nearest_name
 from wyckflow.resources import Category
 from wyckflow.settings import (
     PROJECT_LAYOUT,
@@ -50,7 +50,7 @@ PULLS: Final[dict[Category, list[str | None]]] = {
     Category.CPU: ["cpu", None],  # also what names no kind of worker
     Category.VASP: ["vasp"],
 }
-"""The categories that each kind of worker pulls."""
+"""What the workers of a new project pull; its worker files have the last word."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,43 @@ class Project:
         """Return the path of one of the project's files."""
         return self.folder / name
 
-    def worker_file(self, category: Category) -> Path:
+    def worker_file(self, category: str) -> Path:
         """Return the FireWorks worker file of a kind of worker."""
         return self.folder / f"fworker_{category}.yaml"
+
+    @property
+    def worker_kinds(self) -> list[str]:
+        """The kinds of worker that the project has files for."""
+        files = self.folder.glob("fworker_*.yaml")
+        return sorted(path.stem.removeprefix("fworker_") for path in files)
+
+    def pulls(self, category: str) -> list[str | None]:
+        """Return the categories that a kind of worker pulls, as its file says.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such kind, or its file does not say.
+        """
+        kinds = self.worker_kinds
+        if category not in kinds:
+            raise ConfigurationError(
+                f"There is no kind of worker {category!r} here."
+                f"{nearest_name(category, kinds)} Known: {', '.join(kinds) or 'none'}. "
+                f"A new kind needs a file {self.worker_file(category).name} like that "
+                "of another."
+            )
+        path = self.worker_file(category)
+        worker = read_yaml(path, remedy="run 'wyckflow init' again")
+        missing = [key for key in ("name", "category", "query") if key not in worker]
+        if missing or not worker["category"]:
+            what = f"lacks {', '.join(missing)}" if missing else "names no category"
+            raise ConfigurationError(
+                f"{path} {what}; its worker would fail, or pull jobs of every kind. "
+                f"Write category: [{category}], name: {category}-worker, query: '{{}}'."
+            )
+        found = worker["category"]
+        return list(found) if isinstance(found, list) else [str(found)]
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which FireWorks and jobflow find these files."""

@@ -21,14 +21,12 @@ from wyckflow.store.project import (
     FIREWORKS_FILE,
     FIREWORKS_RULES,
     JOBFLOW_FILE,
-    PULLS,
     read_yaml,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wyckflow.resources import Category
     from wyckflow.store.connect import Database
     from wyckflow.store.preemption import PreemptibleLaunchPad
     from wyckflow.store.project import Project
@@ -43,7 +41,7 @@ class WorkerOptions:
     Parameters
     ----------
     category
-        Kind of job that it pulls.
+        Kind of worker: one that the project has a worker file for.
     name
         Base of its unique name; the host if ``None``.
     lifetime_s
@@ -54,7 +52,7 @@ class WorkerOptions:
         Leaves after so many jobs; ``None`` for no limit.
     """
 
-    category: Category
+    category: str
     name: str | None = None
     lifetime_s: float | None = None
     idle_s: float | None = None
@@ -104,6 +102,7 @@ def run_worker(
         If the database cannot be reached, entered or written.
     """
     database = project.database()
+    project.pulls(options.category)
     database.ping()
     database.check_writable()
     refuse_lossy_job_store(project, database)
@@ -135,7 +134,7 @@ class _Loop:
             **database.launchpad_options()
         )
         self.probe = database.open()
-        self.fworker = FWorker(self.report.name, PULLS[options.category])
+        self.fworker = FWorker(self.report.name, project.pulls(options.category))
         self.folder = project.launch_folder / self.report.name
         self.started = self.last_work = time.monotonic()
         # Workers started together should not all look for lost jobs at once.
@@ -224,9 +223,9 @@ class _Loop:
         if time.monotonic() < self.next_recovery:
             return
         self.next_recovery = time.monotonic() + self._recovery_period_s
-        expiry = float(FIREWORKS_RULES["RUN_EXPIRATION_SECS"])
+        expiry_s = self.project.settings.rerun_after_s
         with self.launchpad.uninterrupted():
-            for job in find_lost_jobs(self.launchpad, lost_after_s=expiry):
+            for job in find_lost_jobs(self.launchpad, lost_after_s=expiry_s):
                 again = rerun_lost_job(self.launchpad, job)
                 self.report.n_rerun += again
                 fate = "made ready again" if again else "given up: it keeps being lost"

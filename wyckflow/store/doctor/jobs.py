@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from wyckflow.store.doctor.finding import Finding, Level
 from wyckflow.store.indexes import create_indexes, missing_indexes
 from wyckflow.store.monitor import read_status
-from wyckflow.store.project import FIREWORKS_RULES
 from wyckflow.store.recovery import Loss, find_lost_jobs, rerun_lost_job
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def check_lost_jobs(patient: Patient) -> Iterator[Finding]:
     lost = find_lost_jobs(launchpad, lost_after_s=settings.lost_after_s)
     if not lost:
         yield Finding("lost jobs", Level.OK, "every running job has a living worker")
-    expiry_s = float(FIREWORKS_RULES["RUN_EXPIRATION_SECS"])
+    expiry_s = settings.rerun_after_s
     for job in lost:
         what = f"job {job.fw_id} ({job.name}) of worker {job.worker}"
         is_sure = job.loss is Loss.GONE or job.silent_s > expiry_s

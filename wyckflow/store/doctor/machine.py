@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
-from wyckflow.errors import ServerError
+from wyckflow.errors import ConfigurationError, ServerError
 from wyckflow.resources import Category
 from wyckflow.store.connect import redact
 from wyckflow.store.doctor.finding import Finding, Level
 from wyckflow.store.mongod import find_mongod
-from wyckflow.store.project import JOBFLOW_FILE, LAUNCHPAD_FILE, read_yaml
+from wyckflow.store.project import JOBFLOW_FILE, LAUNCHPAD_FILE
 from wyckflow.store.worker import refuse_lossy_job_store
 
 if TYPE_CHECKING:
@@ -100,22 +100,14 @@ def check_project_files(patient: Patient) -> Iterator[Finding]:
 
 def check_worker_files(patient: Patient) -> Iterator[Finding]:
     """Check that every worker file names what it pulls."""
-    for category in Category:
-        path = patient.project.worker_file(category)
-        worker = read_yaml(path, remedy="run 'wyckflow init' again")
-        missing = [key for key in ("name", "category", "query") if key not in worker]
-        if missing or not worker.get("category"):
-            what = f"lacks {', '.join(missing)}" if missing else "names no category"
-            yield Finding(
-                "worker files",
-                Level.FAILURE,
-                f"{path} {what}; its worker would fail or pull jobs of every kind. "
-                f"Write category: [{category}], name: {category}-worker, query: '{{}}'",
-            )
+    for kind in sorted({*Category, *patient.project.worker_kinds}):
+        try:
+            pulls = patient.project.pulls(kind)
+        except ConfigurationError as error:
+            yield Finding("worker files", Level.FAILURE, str(error))
             continue
-        yield Finding(
-            "worker files", Level.OK, f"{path.name} pulls {worker['category']}"
-        )
+        names = ", ".join(name or "(unlabelled)" for name in pulls)
+        yield Finding("worker files", Level.OK, f"fworker_{kind}.yaml pulls {names}")
 
 
 def check_disk(patient: Patient) -> Iterator[Finding]:

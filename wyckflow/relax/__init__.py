@@ -1,0 +1,1 @@
+"""Energies and relaxation of structures with CHGNet."""

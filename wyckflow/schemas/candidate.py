@@ -1,0 +1,112 @@
+"""The documents of the collection ``candidates``: what users query."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from wyckflow.crystal.tables import CrystalSystem
+from wyckflow.schemas.base import UtcDatetime, WyckflowDoc
+from wyckflow.schemas.screening import Judgement, Verdict
+
+
+class StageOutcome(BaseModel):
+    """How one stage ended for a candidate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str = Field(description="Name of the job, such as 'chgnet relax'.")
+    outcome: str = Field(description="How it ended, such as 'converged'.")
+    job_uuid: str | None = Field(
+        default=None, description="Job whose output says so; none if not from a job."
+    )
+
+
+class StageVerdict(Judgement):
+    """One link in the chain of decisions about a candidate."""
+
+    stage: str = Field(description="Name of the job that decided.")
+    filter: str | None = Field(
+        default=None, description="Filter or gate within the stage, where it has many."
+    )
+
+
+class CandidateDoc(WyckflowDoc):
+    """All that is known of one gene in one campaign, joined from the job outputs.
+
+    Its identity is (``campaign``, ``gene_id``). Flat, so that every field can be
+    queried and sorted on; fields of later stages are null until they have run.
+    """
+
+    campaign: str = Field(description="Campaign it was found in.")
+    gene_id: str = Field(description="Hash of the canonical gene.")
+    gene: str = Field(description="Gene in text form, such as '221 Sr:a Ti:b O:c'.")
+
+    formula_pretty: str = Field(description="Reduced formula, such as 'SrTiO3'.")
+    chemsys: str = Field(description="Elements, sorted, joined by '-': 'O-Sr-Ti'.")
+    elements: list[str] = Field(description="Chemical symbols, sorted.")
+    n_elements: int = Field(ge=1, description="Number of different elements.")
+    nsites: int = Field(ge=1, description="Atoms in the conventional cell.")
+    space_group_number: int = Field(
+        ge=1, le=230, description="Space group of the gene (International Tables)."
+    )
+    crystal_system: CrystalSystem = Field(description="Crystal system of that group.")
+
+    energy_per_atom: FiniteFloat | None = Field(
+        default=None, description="Energy of the relaxed structure, eV/atom."
+    )
+    energy_scale: str | None = Field(
+        default=None,
+        description="Scale of that energy, such as 'chgnet-0.3.0'; energies of "
+        "different scales must not be compared.",
+    )
+    is_symmetry_kept: bool | None = Field(
+        default=None, description="Whether relaxation kept the gene's space group."
+    )
+    volume_per_atom: FiniteFloat | None = Field(
+        default=None, description="Volume of the relaxed structure, A^3/atom."
+    )
+    formation_energy_per_atom: FiniteFloat | None = Field(
+        default=None, description="Energy relative to the elements, eV/atom."
+    )
+    energy_above_hull: FiniteFloat | None = Field(
+        default=None,
+        description="Energy above the hull of competing phases, eV/atom; negative "
+        "where it would lower the hull.",
+    )
+    band_gap: FiniteFloat | None = Field(
+        default=None, description="Fundamental band gap, eV; zero for a metal."
+    )
+    is_gap_direct: bool | None = Field(
+        default=None, description="Whether the gap is direct; null without a gap."
+    )
+
+    verdict: Verdict | None = Field(
+        default=None,
+        description="Verdict of the last stage that gave one; null if none has.",
+    )
+    verdicts: list[StageVerdict] = Field(
+        default_factory=list, description="Every decision about it, in order of time."
+    )
+    outcomes: list[StageOutcome] = Field(
+        default_factory=list, description="How each stage ended, in order of time."
+    )
+    structure: dict[str, Any] | None = Field(
+        default=None,
+        description="Best structure so far, conventional cell, as pymatgen's "
+        "Structure.from_dict reads it (lengths in A).",
+    )
+    is_simulated: bool = Field(
+        default=False,
+        description="Whether any number in it comes from a simulator instead of the "
+        "code it stands for.",
+    )
+    job_uuids: list[str] = Field(
+        default_factory=list, description="Jobs whose outputs it was joined from."
+    )
+    updated_at: UtcDatetime = Field(
+        default_factory=lambda: datetime.now(UTC),
+        description="When it was last changed (UTC).",
+    )

@@ -1,0 +1,152 @@
+"""What relaxation found: per trial, per gene, per job."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from wyckflow.crystal.reduced import ReducedStructure
+from wyckflow.schemas.base import WyckflowDoc
+from wyckflow.schemas.structures import unpack_structures
+
+
+class Outcome(StrEnum):
+    """How the relaxation of one structure ended, the best first."""
+
+    CONVERGED = "converged"
+    STEP_LIMIT = "step_limit"
+    GUARDED = "guarded"
+    NON_FINITE = "non_finite"
+    ISOLATED = "isolated"
+    BUILD_FAILED = "build_failed"
+    UNSUPPORTED_ELEMENT = "unsupported_element"
+
+
+class RelaxedState(BaseModel):
+    """The numbers of a relaxed structure, or of the try to relax it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    outcome: Outcome = Field(description="How the relaxation ended.")
+    reason: str = Field(
+        default="", description="Why it did not converge, in words; else empty."
+    )
+    energy_per_atom: FiniteFloat | None = Field(
+        default=None,
+        description="Energy at the end, eV/atom, on the energy scale of the batch; "
+        "null unless it converged or ran into the step limit.",
+    )
+    max_force: FiniteFloat | None = Field(
+        default=None, ge=0, description="Largest force on an atom at the end, eV/A."
+    )
+    max_stress_gpa: FiniteFloat | None = Field(
+        default=None,
+        ge=0,
+        description="Largest component of the stress tensor at the end, GPa.",
+    )
+    n_steps: int = Field(default=0, ge=0, description="Steps of the optimiser.")
+    n_evaluations: int = Field(
+        default=0, ge=0, description="Evaluations of energy, forces and stress."
+    )
+    volume_per_atom: FiniteFloat | None = Field(
+        default=None, gt=0, description="Volume at the end, A^3/atom."
+    )
+    space_group_number_after: int | None = Field(
+        default=None,
+        ge=1,
+        le=230,
+        description="Space group detected at the end, at the batch's symprec.",
+    )
+
+
+class TrialDoc(RelaxedState):
+    """One start structure of a gene and where it relaxed to."""
+
+    trial: int = Field(ge=0, description="Number of the trial, from 0.")
+    seed: int = Field(ge=0, description="Seed of its start structure.")
+    engine: str = Field(description="What made its start structure.")
+
+
+class RelaxationDoc(RelaxedState):
+    """One gene after relaxation: the numbers of its best trial.
+
+    The best trial is the lowest in energy among those with the best outcome.
+    """
+
+    gene: str = Field(description="Gene in text form, such as '221 Sr:a Ti:b O:c'.")
+    gene_id: str = Field(description="Hash of the canonical gene.")
+    formula_pretty: str = Field(description="Reduced formula, such as 'SrTiO3'.")
+    space_group_number_before: int = Field(
+        ge=1, le=230, description="Space group of the gene, exact in every start."
+    )
+    is_symmetry_kept: bool | None = Field(
+        default=None,
+        description="Whether the space group after is the one before; null without "
+        "a structure.",
+    )
+    best_trial: int | None = Field(
+        default=None, ge=0, description="Trial the numbers come from; null if none ran."
+    )
+    structure_index: int | None = Field(
+        default=None,
+        ge=0,
+        description="Place of its structure in the batch's blob; null without one.",
+    )
+    trials: list[TrialDoc] = Field(
+        default_factory=list, description="Every trial, in order of its number."
+    )
+
+
+class RelaxationSettings(BaseModel):
+    """The options that decided the numbers of a batch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    relaxer: str = Field(description="Algorithm and library that relaxed.")
+    engine: str = Field(description="What made the start structures.")
+    n_trials: int = Field(ge=1, description="Start structures per gene.")
+    seed: int = Field(ge=0, description="Seed of the start structures.")
+    fmax: float = Field(gt=0, description="Force at which a trial converged, eV/A.")
+    max_stress_gpa: float = Field(
+        gt=0, description="Stress at which a trial converged, GPa."
+    )
+    max_steps: int = Field(ge=0, description="Steps after which a trial was stopped.")
+    symprec: float = Field(
+        gt=0, description="Tolerance of the space group after relaxation, A."
+    )
+
+
+class RelaxationBatchDoc(WyckflowDoc):
+    """The relaxations of one job, in the order of its input."""
+
+    energy_scale: str = Field(
+        description="Scale of every energy here, such as 'chgnet-0.3.0'; energies of "
+        "different scales must not be compared."
+    )
+    settings: RelaxationSettings = Field(description="Options of the job.")
+    shard: int = Field(default=0, ge=0, description="Number of this shard, from 0.")
+    n_shards: int = Field(default=1, ge=1, description="Shards of the whole list.")
+    n_converged: int = Field(ge=0, description="Genes with a converged trial.")
+    results: list[RelaxationDoc] = Field(
+        description="One entry per gene of the shard, in the order of the input."
+    )
+    blob: bytes | None = Field(
+        default=None,
+        description="Relaxed structures as genes, cells (A) and free coordinates, for "
+        "wyckflow.schemas.structures.unpack_structures; null without any.",
+    )
+
+    def structures(self) -> dict[str, ReducedStructure]:
+        """Return the relaxed structures by the id of their gene.
+
+        Genes without a structure are absent.
+        """
+        if self.blob is None:
+            return {}
+        packed = unpack_structures(self.blob)
+        return {
+            result.gene_id: packed[result.structure_index]
+            for result in self.results
+            if result.structure_index is not None
+        }

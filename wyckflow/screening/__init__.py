@@ -1,0 +1,1 @@
+"""Predicates on genes, each with its reason."""
