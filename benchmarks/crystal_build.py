@@ -28,8 +28,13 @@ import numpy as np
 
 import wyckflow
 from wyckflow.crystal import WyckoffGene
-from wyckflow.crystal.build import BuildEngine, BuildOutcome, Engine, build_trials
-from wyckflow.crystal.sampler import DEFAULT_CONTACT_RATIO, sample_structures
+from wyckflow.crystal.build.sampler import DEFAULT_CONTACT_RATIO, sample_structures
+from wyckflow.crystal.build.trials import (
+    BuildEngine,
+    BuildOutcome,
+    Engine,
+    build_trials,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from pymatgen.core import Lattice, Structure
 from typer.testing import CliRunner
 
 from wyckflow.cli.data import app
-from wyckflow.crystal.dataset import load_dataset
+from wyckflow.crystal.dataset.table import load_dataset
 from wyckflow.errors import ConfigurationError, DatasetError
 
 POINTS = [[0, 0, 0], [0.5, 0.5, 0.5]]
@@ -174,7 +174,7 @@ def test_fetch_tells_what_comes_next(call, tmp_path, monkeypatch):
         return 1234
 
     monkeypatch.setattr(
-        "wyckflow.crystal.materials_project.fetch_materials_project",
+        "wyckflow.crystal.dataset.materials_project.fetch_materials_project",
         fetch_materials_project,
     )
     words = ["--elements", 2, 4, "--max-sites", 9, "--max-hull", 0.1]

@@ -427,7 +427,7 @@ def assert_same_cosets(group, expected):
 
 @pytest.mark.slow
 def test_the_packaged_file_is_what_the_generator_derives():
-    from wyckflow.crystal._generate import generate_group
+    from wyckflow.crystal._generate.table import generate_group
 
     derived = pack_groups([generate_group(number) for number in NUMBERS])
     packaged = pack_groups(read_groups())
@@ -438,7 +438,7 @@ def test_the_packaged_file_is_what_the_generator_derives():
 
 
 def test_the_generator_derives_the_same_group_again():
-    from wyckflow.crystal._generate import generate_group
+    from wyckflow.crystal._generate.table import generate_group
 
     for number in (5, 47, 155, 227):
         derived, packaged = generate_group(number), read_groups()[number - 1]

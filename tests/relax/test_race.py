@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wyckflow.crystal.build import BuildEngine, BuildOutcome, Trial, build_trials
+from wyckflow.crystal.build.trials import BuildEngine, BuildOutcome, Trial, build_trials
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.relax import race
 from wyckflow.relax.contract import Relaxed

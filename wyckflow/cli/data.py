@@ -18,16 +18,16 @@ from rich.progress import (
 
 from wyckflow.cli.console import err, out, plain_table, say
 from wyckflow.cli.data_view import show_import, show_origin, show_refused, show_summary
-from wyckflow.crystal.dataset import load_dataset
-from wyckflow.crystal.dataset_import import (
+from wyckflow.crystal.dataset.describe import describe_dataset
+from wyckflow.crystal.dataset.importing import (
     DATASET_ENDING,
     ImportOptions,
     import_dataset,
 )
-from wyckflow.crystal.dataset_metadata import PARTS
-from wyckflow.crystal.describe import describe_dataset
+from wyckflow.crystal.dataset.metadata import PARTS
+from wyckflow.crystal.dataset.split import GroupBy, split_dataset
+from wyckflow.crystal.dataset.table import load_dataset
 from wyckflow.crystal.encode import DEFAULT_SYMPREC, Engine
-from wyckflow.crystal.split import GroupBy, split_dataset
 from wyckflow.errors import DatasetError
 
 app = typer.Typer(
@@ -178,7 +178,7 @@ def describe(
     if refused:
         show_refused(dataset)
     if plot is not None:
-        from wyckflow.crystal.describe_plot import plot_dataset
+        from wyckflow.crystal.dataset.plot import plot_dataset
 
         plot_dataset(dataset, plot)
         say(f"drawn: {plot}")
@@ -261,7 +261,7 @@ def fetch_mp(
 
     Example: wyckflow data fetch mp -o mp.json.gz --elements 2 3 --max-hull 0.08
     """
-    from wyckflow.crystal.materials_project import (
+    from wyckflow.crystal.dataset.materials_project import (
         MaterialsProjectQuery,
         fetch_materials_project,
     )

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from wyckflow.cli.console import out, plain_table, say
-from wyckflow.crystal.describe import describe_dataset
+from wyckflow.crystal.dataset.describe import describe_dataset
 
 if TYPE_CHECKING:
-    from wyckflow.crystal.dataset import Dataset
-    from wyckflow.crystal.dataset_import import ImportResult
-    from wyckflow.crystal.describe import DatasetSummary
+    from wyckflow.crystal.dataset.describe import DatasetSummary
+    from wyckflow.crystal.dataset.importing import ImportResult
+    from wyckflow.crystal.dataset.table import Dataset
 
 _MOST_SHOWN = 12
 

@@ -309,7 +309,7 @@ def contact_radii(gene: WyckoffGene) -> Floats:
     StructureError
         If an element has no radius in the table.
     """
-    from wyckflow.crystal.volumes import load_atomic_volumes
+    from wyckflow.crystal.build.volumes import load_atomic_volumes
 
     volumes = load_atomic_volumes()
     if missing := volumes.missing(gene.elements):

@@ -4,7 +4,7 @@ The setting is that of the International Tables: unique axis b and cell choice 1
 hexagonal axes for the rhombohedral groups, origin choice 2. Everything is exact:
 rotations are integers, translations are integers in 24ths of a cell edge, and a
 coordinate is read modulo 1. The numbers come from one packaged file, which
-``python -m wyckflow.crystal._generate`` derives anew.
+``python -m wyckflow.crystal._generate.table`` derives anew.
 """
 
 from __future__ import annotations

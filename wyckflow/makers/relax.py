@@ -130,7 +130,7 @@ class RelaxMaker(Maker):
 
     def _race_options(self) -> RaceOptions:
         """Return the options of the starts."""
-        from wyckflow.crystal.build import BuildEngine
+        from wyckflow.crystal.build.trials import BuildEngine
         from wyckflow.relax.race import RaceOptions
 
         return RaceOptions(

@@ -89,7 +89,7 @@ def covalent_radii_per_atom(gene: WyckoffGene) -> Floats:
     gene
         A gene of supported elements; atoms stand orbit by orbit.
     """
-    from wyckflow.crystal.volumes import load_atomic_volumes
+    from wyckflow.crystal.build.volumes import load_atomic_volumes
 
     elements = load_atomic_volumes().elements
     radii = [elements[site.element].covalent_radius for site in gene.sites]

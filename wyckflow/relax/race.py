@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wyckflow.crystal.build import BuildEngine, build_trials
+from wyckflow.crystal.build.trials import BuildEngine, build_trials
 from wyckflow.relax.contract import Relaxed
 from wyckflow.relax.guards import find_unsupported_elements
 from wyckflow.relax.potential import SUPPORTED_ATOMIC_NUMBERS
@@ -14,7 +14,7 @@ from wyckflow.schemas.relaxation import Outcome, RelaxationDoc, RelaxedState, Tr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wyckflow.crystal.build import Trial
+    from wyckflow.crystal.build.trials import Trial
     from wyckflow.crystal.gene import WyckoffGene
     from wyckflow.crystal.reduced import ReducedStructure
     from wyckflow.relax.contract import Relaxer

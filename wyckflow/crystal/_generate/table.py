@@ -1,4 +1,4 @@
-"""Derive the packaged tables: ``python -m wyckflow.crystal._generate``.
+"""Derive the packaged tables: ``python -m wyckflow.crystal._generate.table``.
 
 Operations come from spglib; letters, representatives and site symmetries come from
 pyxtal; the normalizers are derived from the operations alone.
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wyckflow.crystal._generate_letters import PositionFinder
-from wyckflow.crystal._generate_normalizers import derive_normalizer
+from wyckflow.crystal._generate.letters import PositionFinder
+from wyckflow.crystal._generate.normalizers import derive_normalizer
 from wyckflow.crystal._packed import FILE_NAME, PackedGroup, write_groups
 from wyckflow.crystal.tables import (
     N_SPACE_GROUPS,
@@ -105,10 +105,6 @@ def _exact_block(affine_matrix: Any) -> NDArray[np.int64]:
 def main() -> None:
     """Write the packaged file anew, or another one to compare it with."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    packaged = Path(__file__).parent / "data" / FILE_NAME
+    packaged = Path(__file__).parents[1] / "data" / FILE_NAME
     parser.add_argument("--output", type=Path, default=packaged)
     generate_file(parser.parse_args().output)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,8 +13,8 @@ import pytest
 from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
-from wyckflow.crystal.dataset import load_dataset
-from wyckflow.crystal.dataset_import import ImportOptions, import_dataset
+from wyckflow.crystal.dataset.importing import ImportOptions, import_dataset
+from wyckflow.crystal.dataset.table import load_dataset
 from wyckflow.errors import ConfigurationError, DatasetError
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from wyckflow.crystal.dataset import write_bytes
+from wyckflow.crystal.dataset.table import write_bytes
 from wyckflow.errors import ConfigurationError, DatasetError
 
 if TYPE_CHECKING:

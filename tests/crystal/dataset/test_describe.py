@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from wyckflow.crystal.dataset_import import import_dataset
-from wyckflow.crystal.describe import describe_dataset
-from wyckflow.crystal.describe_plot import _place_in_table, plot_dataset
-from wyckflow.crystal.split import split_dataset
+from wyckflow.crystal.dataset.describe import describe_dataset
+from wyckflow.crystal.dataset.importing import import_dataset
+from wyckflow.crystal.dataset.plot import _place_in_table, plot_dataset
+from wyckflow.crystal.dataset.split import split_dataset
 from wyckflow.errors import ConfigurationError, DatasetError
 
 COLUMNS = {"Sr": 1, "O": 15, "He": 17, "La": 2, "Lu": 16, "Hf": 3, "Pu": 7, "Ti": 3}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal.dataset_metadata import PARTS
+from wyckflow.crystal.dataset.metadata import PARTS
 from wyckflow.crystal.keys import anonymous_keys
 from wyckflow.crystal.tables import load_space_group
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wyckflow.crystal.dataset import Dataset
+    from wyckflow.crystal.dataset.table import Dataset
 
 # Lattice points of a conventional cell by the first letter of the group's symbol.
 _LATTICE_POINTS: Final = {"P": 1, "A": 2, "C": 2, "I": 2, "R": 3, "F": 4}

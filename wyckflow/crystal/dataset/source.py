@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from wyckflow.crystal.column import MATERIAL_ID, STRUCTURE
+from wyckflow.crystal.dataset.column import MATERIAL_ID, STRUCTURE
 from wyckflow.errors import DatasetError
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Element, Structure
 
-from wyckflow.crystal import build
-from wyckflow.crystal.build import (
+from wyckflow.crystal.build import trials as build
+from wyckflow.crystal.build.pyxtal_engine import build_with_pyxtal
+from wyckflow.crystal.build.sampler import Sample
+from wyckflow.crystal.build.trials import (
     BLOCK_SIZE,
     BuildEngine,
     BuildOutcome,
@@ -22,11 +24,9 @@ from wyckflow.crystal.build import (
     build_trials,
     trial_seed,
 )
-from wyckflow.crystal.build_pyxtal import build_with_pyxtal
 from wyckflow.crystal.equivalence import canonical_gene, equivalent_genes
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.reduced import ReducedStructure, contact_radii
-from wyckflow.crystal.sampler import Sample
 from wyckflow.crystal.tables import load_space_group
 
 DATA = os.environ.get("WYCKFLOW_DATA")

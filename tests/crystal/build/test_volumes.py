@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wyckflow.crystal.volumes import (
+from wyckflow.crystal.build.volumes import (
     fit_atomic_volumes,
     load_atomic_volumes,
     read_compositions,

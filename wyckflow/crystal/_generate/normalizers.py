@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._generate_letters import PositionFinder
+from wyckflow.crystal._generate.letters import PositionFinder
 from wyckflow.crystal.tables import (
     TRANSLATION_DENOMINATOR,
     CrystalSystem,

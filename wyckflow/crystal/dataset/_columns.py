@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from wyckflow.crystal.cell import RefusalReason
-from wyckflow.crystal.column import (
+from wyckflow.crystal.dataset.column import (
     MATERIAL_ID,
     PROPERTY_BY_NAME,
     STRUCTURE,
@@ -19,7 +19,7 @@ from wyckflow.crystal.column import (
     map_columns,
     read_number,
 )
-from wyckflow.crystal.dataset_metadata import RefusedRow
+from wyckflow.crystal.dataset.metadata import RefusedRow
 from wyckflow.errors import DatasetError, nearest_name
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wyckflow.crystal.source import Source
+    from wyckflow.crystal.dataset.source import Source
 
 # A column of which more than this share cannot be is in another unit.
 _MOST_IMPLAUSIBLE: Final = 0.1

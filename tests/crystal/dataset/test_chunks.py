@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from wyckflow.crystal import _import_chunks
-from wyckflow.crystal.dataset_import import ImportOptions, import_dataset
+from wyckflow.crystal.dataset import _chunks
+from wyckflow.crystal.dataset.importing import ImportOptions, import_dataset
 
 CATIONS = ["Mg", "Ca", "Sr", "Ba", "Fe", "Co", "Ni", "Mn", "V", "Ti"]
 POINTS = [[0, 0, 0], [0.5, 0.5, 0.5]]
@@ -40,9 +40,9 @@ def small_chunks(monkeypatch):
         encoded.append(len(texts))
         return original(texts, options)
 
-    original = _import_chunks.encode_texts
-    monkeypatch.setattr(_import_chunks, "CHUNK_LENGTH", 3)
-    monkeypatch.setattr(_import_chunks, "encode_texts", encode_texts)
+    original = _chunks.encode_texts
+    monkeypatch.setattr(_chunks, "CHUNK_LENGTH", 3)
+    monkeypatch.setattr(_chunks, "encode_texts", encode_texts)
     return encoded
 
 
@@ -132,7 +132,7 @@ def test_name_follows_the_rows_not_the_files(oxides, tmp_path):
 
 
 def test_several_processes_make_the_same_dataset(oxides, tmp_path, monkeypatch):
-    monkeypatch.setattr(_import_chunks, "CHUNK_LENGTH", 3)
+    monkeypatch.setattr(_chunks, "CHUNK_LENGTH", 3)
     here = import_dataset([oxides], tmp_path / "a")
     options = ImportOptions(n_jobs=2)
     there = import_dataset([oxides], tmp_path / "b", options=options)

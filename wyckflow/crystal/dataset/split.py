@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal.dataset_metadata import PARTS, Part, SplitInfo
+from wyckflow.crystal.dataset.metadata import PARTS, Part, SplitInfo
 from wyckflow.crystal.keys import anonymous_keys
 from wyckflow.errors import DatasetError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wyckflow.crystal.dataset import Dataset
+    from wyckflow.crystal.dataset.table import Dataset
 
 DEFAULT_FRACTIONS: Final = (0.8, 0.1, 0.1)
 

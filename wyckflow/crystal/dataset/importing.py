@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from wyckflow import __version__
-from wyckflow.crystal._arrays import RowArrays
-from wyckflow.crystal._import_chunks import EncodedRows, encode_chunks, remove_parts
-from wyckflow.crystal._import_columns import read_columns
-from wyckflow.crystal._import_rows import EncodingOptions
-from wyckflow.crystal.column import MATERIAL_ID, PROPERTY_BY_NAME
-from wyckflow.crystal.dataset import Dataset, pack_rows
-from wyckflow.crystal.dataset_metadata import DatasetMetadata, SourceInfo
+from wyckflow.crystal.dataset._arrays import RowArrays
+from wyckflow.crystal.dataset._chunks import EncodedRows, encode_chunks, remove_parts
+from wyckflow.crystal.dataset._columns import read_columns
+from wyckflow.crystal.dataset._rows import EncodingOptions
+from wyckflow.crystal.dataset.column import MATERIAL_ID, PROPERTY_BY_NAME
+from wyckflow.crystal.dataset.metadata import DatasetMetadata, SourceInfo
+from wyckflow.crystal.dataset.source import open_source
+from wyckflow.crystal.dataset.table import Dataset, pack_rows
 from wyckflow.crystal.encode import DEFAULT_SYMPREC, Engine
 from wyckflow.crystal.keys import canonical_keys
-from wyckflow.crystal.source import open_source
 from wyckflow.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wyckflow.crystal._import_columns import SourceColumns
-    from wyckflow.crystal.source import Source
+    from wyckflow.crystal.dataset._columns import SourceColumns
+    from wyckflow.crystal.dataset.source import Source
 
 DATASET_ENDING: Final = ".npz"
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from wyckflow.crystal._elements import SYMBOLS
 from wyckflow.crystal.cell import LAST_SUPPORTED_ATOMIC_NUMBER
-from wyckflow.crystal.column import PROPERTY_BY_NAME
-from wyckflow.crystal.describe import atoms_of_primitive_cells, describe_dataset
+from wyckflow.crystal.dataset.column import PROPERTY_BY_NAME
+from wyckflow.crystal.dataset.describe import atoms_of_primitive_cells, describe_dataset
 from wyckflow.crystal.tables import N_SPACE_GROUPS, load_space_group
 from wyckflow.errors import ConfigurationError, DatasetError
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wyckflow.crystal.dataset import Dataset
-    from wyckflow.crystal.describe import DatasetSummary
+    from wyckflow.crystal.dataset.describe import DatasetSummary
+    from wyckflow.crystal.dataset.table import Dataset
 
 _INK: Final = "#3b4252"
 _FILL: Final = "#4c78a8"

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import ValidationError
 
-from wyckflow.crystal._arrays import RowArrays, pack_arrays
 from wyckflow.crystal._elements import SYMBOLS
-from wyckflow.crystal.dataset_metadata import (
+from wyckflow.crystal.dataset._arrays import RowArrays, pack_arrays
+from wyckflow.crystal.dataset.metadata import (
     FORMAT_VERSION,
     PARTS,
     DatasetMetadata,

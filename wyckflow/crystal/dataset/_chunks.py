@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal._arrays import RowArrays, join_rows
-from wyckflow.crystal._import_rows import EncodingOptions, encode_texts
 from wyckflow.crystal.cell import RefusalReason
-from wyckflow.crystal.column import MATERIAL_ID, STRUCTURE
-from wyckflow.crystal.dataset import write_bytes
-from wyckflow.crystal.dataset_metadata import RefusedRow
+from wyckflow.crystal.dataset._arrays import RowArrays, join_rows
+from wyckflow.crystal.dataset._rows import EncodingOptions, encode_texts
+from wyckflow.crystal.dataset.column import MATERIAL_ID, STRUCTURE
+from wyckflow.crystal.dataset.metadata import RefusedRow
+from wyckflow.crystal.dataset.table import write_bytes
 from wyckflow.crystal.encode import Engine
 from wyckflow.errors import ConfigurationError, DatasetError
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from wyckflow.crystal.column import ColumnMap
-    from wyckflow.crystal.source import Source
+    from wyckflow.crystal.dataset.column import ColumnMap
+    from wyckflow.crystal.dataset.source import Source
 
 CHUNK_LENGTH: Final = 250
 

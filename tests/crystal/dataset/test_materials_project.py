@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from wyckflow.crystal.dataset_import import import_dataset
-from wyckflow.crystal.materials_project import (
+from wyckflow.crystal.dataset.importing import import_dataset
+from wyckflow.crystal.dataset.materials_project import (
     FIELDS,
     MaterialsProjectQuery,
     fetch_materials_project,

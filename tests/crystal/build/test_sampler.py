@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import spglib
 
-from wyckflow.crystal._placement import Draws, Placement, nearest_squares
-from wyckflow.crystal._ranking import fingerprint_draws, spread_out
-from wyckflow.crystal._shapes import draw_lattices
+from wyckflow.crystal.build._placement import Draws, Placement, nearest_squares
+from wyckflow.crystal.build._ranking import fingerprint_draws, spread_out
+from wyckflow.crystal.build._shapes import draw_lattices
+from wyckflow.crystal.build.sampler import VOLUME_SPREAD, sample_structures
+from wyckflow.crystal.build.volumes import load_atomic_volumes
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.reduced import contact_radii
-from wyckflow.crystal.sampler import VOLUME_SPREAD, sample_structures
 from wyckflow.crystal.tables import load_space_group
-from wyckflow.crystal.volumes import load_atomic_volumes
 from wyckflow.errors import StructureError
 
 # Triclinic to cubic, with one orbit to a dozen, small cells and large ones.
