@@ -1,7 +1,5 @@
 """P5: canonical key and novelty look-up, CPU microseconds per gene.
 
-    python benchmarks/crystal_keys.py [--quick] [--json FILE]
-
 The genes are those of MP-20 (training set looked up in, test set looked for) where
 ``WYCKFLOW_DATA`` names a folder with the files, and made at random otherwise. The peers
 do the same work: string keys as the smallest of all written forms, in plain Python, and
@@ -10,24 +8,19 @@ pymatgen's StructureMatcher on pairs of the same formula.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
-import json
 import os
-import platform
-import sys
 import time
 from collections import defaultdict
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _bench import Record, make_record
 
-import wyckflow
 from wyckflow.crystal import WyckoffGene
 from wyckflow.crystal.cell import Cell, make_cell
 from wyckflow.crystal.cif import parse_cif
@@ -44,26 +37,21 @@ MEASURED_SECONDS = 2.0
 Crystal = tuple[WyckoffGene, Cell]
 
 
-def main() -> int:
-    """Measure, print one line per peer, and write the records."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small sample")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write records here")
-    options = parser.parse_args()
-    source, reference, sought = load_crystals(quick=options.quick)
+def measure(quick: bool) -> list[Record]:
+    """Print one line per peer, and return the records."""
+    source, reference, sought = load_crystals(quick=quick)
     genes = [gene for gene, _ in sought]
     known = [gene for gene, _ in reference]
 
     sorted_keys = np.unique(key_genes(known))
-    ours, found = measure(lambda: find_keys(key_genes(genes), sorted_keys) >= 0)
+    ours, found = clock(lambda: find_keys(key_genes(genes), sorted_keys) >= 0)
     known_strings = {string_key(gene) for gene in known}
-    strings, string_found = measure(
+    strings, string_found = clock(
         lambda: [string_key(gene) in known_strings for gene in genes]
     )
     if found.tolist() != string_found:
-        print("keys and string keys disagree on what is known")
-        return 1
-    pairs = list(pairs_of_one_formula(reference, sought))[: 10 if options.quick else 60]
+        raise SystemExit("keys and string keys disagree on what is known")
+    pairs = list(pairs_of_one_formula(reference, sought))[: 10 if quick else 60]
     records = [
         record(ours / len(genes), "string keys in Python", strings / len(genes), genes),
         record(ours / len(genes), "StructureMatcher per pair", match(pairs), genes),
@@ -74,12 +62,10 @@ def main() -> int:
             f"{row['value']:.2f} us/gene; {row['peer']}: {row['peer_value']:.4g} us "
             f"({row['ratio']:.4g}x)"
         )
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=1))
-    return 0
+    return records
 
 
-def measure(work: Callable[[], Any]) -> tuple[float, Any]:
+def clock(work: Callable[[], Any]) -> tuple[float, Any]:
     """Return the least CPU seconds of some runs, and what the work returned."""
     result = work()
     seconds, total = [], 0.0
@@ -93,24 +79,17 @@ def measure(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def record(
     seconds: float, peer: str, peer_seconds: float, genes: list[WyckoffGene]
-) -> dict[str, Any]:
+) -> Record:
     """Write one figure in the form that the runner reads."""
-    packages = ("numpy", "pymatgen", "spglib")
-    return {
-        "target": "P5",
-        "value": seconds * 1e6,
-        "unit": "us/gene",
-        "peer": peer,
-        "peer_value": peer_seconds * 1e6,
-        "ratio": peer_seconds / seconds,
-        "n": len(genes),
-        "seed": SEED,
-        "versions": {
-            "python": platform.python_version(),
-            "wyckflow": wyckflow.__version__,
-            **{package: version(package) for package in packages},
-        },
-    }
+    return make_record(
+        "P5",
+        seconds * 1e6,
+        "us/gene",
+        (peer, peer_seconds * 1e6),
+        n=len(genes),
+        seed=SEED,
+        packages=("numpy", "pymatgen", "spglib"),
+    )
 
 
 # --- the peers --------------------------------------------------------------------
@@ -218,7 +197,3 @@ def place(gene: WyckoffGene, rng: np.random.Generator) -> Crystal:
         points.append(orbit % 1)
         numbers += [1 + gene.elements.index(site.element)] * len(orbit)
     return gene, make_cell(lattice, np.concatenate(points), numbers)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,5 @@
 """Trial structures from genes: CPU milliseconds per structure, ours and PyXtal's.
 
-    python benchmarks/crystal_build.py [--quick] [--json FILE]
-
 The genes are those of ``peers/cryspr_relaxed_dev.csv.gz`` where ``WYCKFLOW_DATA`` names
 a folder with it, and a dozen well-known ones otherwise. The peer is PyXtal called once
 per structure, as pipelines do, at the same clearance (0.65 of the covalent radii).
@@ -10,23 +8,19 @@ Ours is measured alone, and with the search for the gene in every structure.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import json
 import os
-import platform
-import sys
 import time
-from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from _bench import Record, make_record
 
-import wyckflow
 from wyckflow.crystal import WyckoffGene
 from wyckflow.crystal.build.sampler import DEFAULT_CONTACT_RATIO, sample_structures
 from wyckflow.crystal.build.trials import (
@@ -59,17 +53,13 @@ WELL_KNOWN = (
 )
 
 
-def main() -> int:
-    """Measure, print one line per way, and write the records."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small sample")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write records here")
-    options = parser.parse_args()
-    source, genes = load_genes(quick=options.quick)
+def measure(quick: bool) -> list[Record]:
+    """Print one line per way, and return the records."""
+    source, genes = load_genes(quick=quick)
     build_trials(genes[0], 1, seed=SEED)  # tables and packages are loaded
     build_with_peer(genes[0], 1)
 
-    peer, n_peer = measure(genes, N_PEER_TRIALS, build_with_peer)
+    peer, n_peer = clock(genes, N_PEER_TRIALS, build_with_peer)
     ways: dict[str, Callable[[WyckoffGene, int], int]] = {"sampler": build_alone}
     ways["sampler, gene found again by spglib"] = build_checked(Engine.SPGLIB)
     if find_spec("moyopy"):
@@ -78,18 +68,16 @@ def main() -> int:
     print(f"PyXtal: {peer:.1f} ms, {n_peer} of {len(genes) * N_PEER_TRIALS} built")
     records = []
     for name, build in ways.items():
-        value, n_built = measure(genes, N_TRIALS, build)
+        value, n_built = clock(genes, N_TRIALS, build)
         records.append(record(value, peer, len(genes), name))
         print(
             f"{name}: {value:.2f} ms ({peer / value:.0f}x), "
             f"{n_built} of {len(genes) * N_TRIALS} built"
         )
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=1))
-    return 0
+    return records
 
 
-def measure(
+def clock(
     genes: list[WyckoffGene], n_trials: int, build: Callable[[WyckoffGene, int], int]
 ) -> tuple[float, int]:
     """Return CPU milliseconds per structure asked for, and how many were built."""
@@ -164,25 +152,14 @@ def load_genes(*, quick: bool) -> tuple[str, list[WyckoffGene]]:
     return path.name, genes[: 40 if quick else None]
 
 
-def record(value: float, peer: float, n_genes: int, name: str) -> dict[str, Any]:
+def record(value: float, peer: float, n_genes: int, name: str) -> Record:
     """Write one figure in the form that the runner reads."""
-    packages = ("numpy", "pyxtal", "spglib")
-    return {
-        "target": "build",
-        "value": value,
-        "unit": f"ms/structure ({name})",
-        "peer": "PyXtal, once per structure",
-        "peer_value": peer,
-        "ratio": peer / value,
-        "n": n_genes,
-        "seed": SEED,
-        "versions": {
-            "python": platform.python_version(),
-            "wyckflow": wyckflow.__version__,
-            **{package: version(package) for package in packages},
-        },
-    }
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return make_record(
+        "build",
+        value,
+        f"ms/structure ({name})",
+        ("PyXtal, once per structure", peer),
+        n=n_genes,
+        seed=SEED,
+        packages=("numpy", "pyxtal", "spglib"),
+    )

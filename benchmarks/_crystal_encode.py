@@ -1,7 +1,5 @@
 """P4: structure to gene, CPU milliseconds per structure, against WyCryst's recipe.
 
-    WYCKFLOW_DATA=FOLDER python benchmarks/crystal_encode.py [--quick] [--json FILE]
-
 The structures are a random sample of MP-20's binaries and ternaries. The peer finds the
 same gene with pymatgen as WyCryst does: symmetry of the cell, conventional standard
 structure, symmetry of that one. Both start from a parsed structure, and once more from
@@ -10,25 +8,20 @@ the CIF text. Loading the tables of the space groups, once per process, is not c
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
-import json
 import os
-import platform
-import sys
 import time
 import warnings
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _bench import Record, make_record
 from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-import wyckflow
 from wyckflow.crystal.cif import parse_cif
 from wyckflow.crystal.encode import EncodedStructure, Engine, encode_structure
 from wyckflow.crystal.gene import WyckoffGene
@@ -43,23 +36,17 @@ SYMPREC = 0.1
 DATA_FILE = "mp20_biternary_train.csv.gz"
 
 
-def main() -> int:
-    """Measure, print one line per figure, and write the records."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small sample")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write records here")
-    options = parser.parse_args()
+def measure(quick: bool) -> list[Record]:
+    """Print one line per figure, and return the records."""
     warnings.simplefilter("ignore")
-    texts = load_texts(150 if options.quick else 1000)
-    records = measure(texts) if texts else []
+    texts = load_texts(150 if quick else 1000)
     if not texts:
-        print(f"nothing measured: WYCKFLOW_DATA names no folder with {DATA_FILE}")
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=1))
-    return 0
+        print(f"P4 not measured: WYCKFLOW_DATA names no folder with {DATA_FILE}")
+        return []
+    return measure_texts(texts)
 
 
-def measure(texts: Sequence[str]) -> list[dict[str, Any]]:
+def measure_texts(texts: Sequence[str]) -> list[Record]:
     """Compare both engines with the recipe, and print what was found."""
     for number in range(1, 231):
         load_space_group(number)
@@ -157,25 +144,14 @@ def folded(gene: WyckoffGene) -> int:
 
 def record(
     engine: Engine, peer: str, value: float, peer_value: float, texts: Sequence[str]
-) -> dict[str, Any]:
+) -> Record:
     """Write one figure in the form that the runner reads."""
-    return {
-        "target": "P4",
-        "engine": engine.value,
-        "value": value,
-        "unit": f"ms/structure ({engine.value})",
-        "peer": peer,
-        "peer_value": peer_value,
-        "ratio": peer_value / value,
-        "n": len(texts),
-        "seed": SEED,
-        "versions": {
-            "python": platform.python_version(),
-            "wyckflow": wyckflow.__version__,
-            **{name: version(name) for name in ("pymatgen", engine.value, "numpy")},
-        },
-    }
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return make_record(
+        "P4",
+        value,
+        f"ms/structure ({engine.value})",
+        (peer, peer_value),
+        n=len(texts),
+        seed=SEED,
+        packages=("pymatgen", engine.value, "numpy"),
+    ) | {"engine": engine.value}
