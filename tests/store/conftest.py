@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from wyckflow.errors import ServerError
+from wyckflow.store.mongod import find_mongod
+from wyckflow.store.server import EmbeddedServer, temporary_server
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # so that this process and the workers agree on toy_jobs
 
@@ -56,3 +60,27 @@ def start_worker(project, environment):
             process.kill()
         out, _ = process.communicate()
         print(out or "")  # shown where the test failed
+
+
+@pytest.fixture(scope="session")
+def binary():
+    """The server program; tests that need it skip where there is none."""
+    try:
+        return find_mongod()
+    except ServerError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server that was not started, and is stopped whatever happens."""
+    embedded = EmbeddedServer(tmp_path / "database")
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One running server for the tests that only look."""
+    with temporary_server(tmp_path_factory.mktemp("shared"), ephemeral=False) as one:
+        yield one

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-import pymongo
 import pytest
+from server_things import insert, names
 
 from wyckflow.errors import ServerError
 from wyckflow.store import mongod, server_record
@@ -22,43 +22,6 @@ from wyckflow.store.mongod import find_mongod
 from wyckflow.store.server import EmbeddedServer, ServerState, temporary_server
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("binary")]
-
-
-@pytest.fixture(scope="session")
-def binary():
-    try:
-        return find_mongod()
-    except ServerError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A server that was not started, and is stopped whatever happens."""
-    embedded = EmbeddedServer(tmp_path / "database")
-    yield embedded
-    embedded.stop()
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """One running server for the tests that only look."""
-    with temporary_server(tmp_path_factory.mktemp("shared"), ephemeral=False) as one:
-        yield one
-
-
-def connect(uri, **options):
-    return pymongo.MongoClient(uri, serverSelectionTimeoutMS=5000, **options)
-
-
-def insert(server, name):
-    with connect(server.uri) as client:
-        client["wyckflow"]["things"].insert_one({"_id": name})
-
-
-def names(server):
-    with connect(server.uri) as client:
-        return {thing["_id"] for thing in client["wyckflow"]["things"].find()}
 
 
 def runs(pid):

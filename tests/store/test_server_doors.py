@@ -11,51 +11,14 @@ from pathlib import Path
 import pymongo
 import pytest
 from pymongo.errors import OperationFailure
+from server_things import connect, insert, names
 
 from wyckflow.errors import ServerError
 from wyckflow.store import server as server_module
 from wyckflow.store.credentials import create_credentials, load_credentials
-from wyckflow.store.mongod import find_mongod
-from wyckflow.store.server import EmbeddedServer, ServerState, temporary_server
+from wyckflow.store.server import ServerState
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("binary")]
-
-
-@pytest.fixture(scope="session")
-def binary():
-    try:
-        return find_mongod()
-    except ServerError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A server that was not started, and is stopped whatever happens."""
-    embedded = EmbeddedServer(tmp_path / "database")
-    yield embedded
-    embedded.stop()
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """One running server for the tests that only look."""
-    with temporary_server(tmp_path_factory.mktemp("shared"), ephemeral=False) as one:
-        yield one
-
-
-def connect(uri, **options):
-    return pymongo.MongoClient(uri, serverSelectionTimeoutMS=5000, **options)
-
-
-def insert(server, name):
-    with connect(server.uri) as client:
-        client["wyckflow"]["things"].insert_one({"_id": name})
-
-
-def names(server):
-    with connect(server.uri) as client:
-        return {thing["_id"] for thing in client["wyckflow"]["things"].find()}
 
 
 def socket_inodes(pid):

@@ -14,26 +14,9 @@ import pytest
 
 from wyckflow.errors import ServerError
 from wyckflow.store import server as server_module
-from wyckflow.store.mongod import find_mongod
 from wyckflow.store.server import EmbeddedServer, temporary_server
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("binary")]
-
-
-@pytest.fixture(scope="session")
-def binary():
-    try:
-        return find_mongod()
-    except ServerError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A server that was not started, and is stopped whatever happens."""
-    embedded = EmbeddedServer(tmp_path / "database")
-    yield embedded
-    embedded.stop()
 
 
 def insert_volatile(server):

@@ -116,10 +116,11 @@ def import_files(
 ) -> None:
     """Make one dataset of files with structures.
 
-    A table has one structure per row, in a column 'cif' or 'structure', and known
-    properties (formation_energy_per_atom, band_gap, e_above_hull, ...) in others. Rows
-    that cannot be taken are refused with a reason, and the rest goes on. An import that
-    was interrupted goes on where it stopped when it is run again.
+    A table has one structure per row, in a column 'cif' or 'structure', and
+    known properties (formation_energy_per_atom, band_gap, e_above_hull, ...) in
+    others. Rows that cannot be taken are refused with a reason, and the rest
+    goes on. An import that was interrupted goes on where it stopped when it is
+    run again.
 
     Example: wyckflow data import mp20.csv.gz -o mp20 --licence CC-BY-4.0
     """

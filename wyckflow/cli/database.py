@@ -34,8 +34,8 @@ def start(
 ) -> None:
     """Start the server; one that runs already is left alone.
 
-    It goes on when you log out, until 'wyckflow db stop'. Data, log and password stay
-    under PROJECT/database, readable by you only.
+    It goes on when you log out, until 'wyckflow db stop'. Data, log and
+    password stay under PROJECT/database, readable by you only.
     """
     home = load_project(project)
     server = EmbeddedServer(home.database_folder)

@@ -61,11 +61,11 @@ def demo(
 ) -> None:
     """Run a small campaign on this machine, with nothing set up before.
 
-    Starts a MongoDB server in FOLDER, sends nine known crystals as genes (space group
-    and Wyckoff letters, no coordinates) through FireWorks workers in processes of
-    their own: screened by charge on a CPU worker, built and relaxed with CHGNet on a
-    GPU worker (it uses the CPU where there is no GPU). The result is read back from
-    MongoDB. Takes a few minutes.
+    Starts a MongoDB server in FOLDER, sends nine known crystals as genes (space
+    group and Wyckoff letters, no coordinates) through FireWorks workers in
+    processes of their own: screened by charge on a CPU worker, built and
+    relaxed with CHGNet on a GPU worker (it uses the CPU where there is no GPU).
+    The result is read back from MongoDB. Takes a few minutes.
     """
     began = time.monotonic()
     project = _project(folder.expanduser().resolve())

@@ -61,8 +61,8 @@ def init(
 ) -> None:
     """Make a project folder: database, indexes, and the files that workers read.
 
-    Everything is tested before a file is written, and no file is replaced unasked.
-    The database is only added to: run it again whenever in doubt.
+    Everything is tested before a file is written, and no file is replaced
+    unasked. The database is only added to: run it again whenever in doubt.
 
     Example: wyckflow init my-project && cd my-project && wyckflow doctor
     """

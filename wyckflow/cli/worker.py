@@ -70,9 +70,10 @@ def start(
 ) -> None:
     """Run a worker until it is told to leave.
 
-    SIGTERM, SIGUSR1 and Ctrl-C give the job in hand back to the queue and end the
-    worker; a database that goes away is waited for. On a cluster this is the line of
-    the batch script: wyckflow worker start --category gpu --lifetime 3300
+    SIGTERM, SIGUSR1 and Ctrl-C give the job in hand back to the queue and end
+    the worker; a database that goes away is waited for. On a cluster this is
+    the line of the batch script: wyckflow worker start --category gpu
+    --lifetime 3300
     """
     home = load_project(project)
     if processes > 1:
