@@ -16,6 +16,7 @@ class Outcome(StrEnum):
 
     CONVERGED = "converged"
     STEP_LIMIT = "step_limit"
+    STUCK = "stuck"
     GUARDED = "guarded"
     NON_FINITE = "non_finite"
     ISOLATED = "isolated"
@@ -35,7 +36,7 @@ class RelaxedState(BaseModel):
     energy_per_atom: FiniteFloat | None = Field(
         default=None,
         description="Energy at the end, eV/atom, on the energy scale of the batch; "
-        "null unless it converged or ran into the step limit.",
+        "null unless it converged, ran into the step limit or got stuck.",
     )
     max_force: FiniteFloat | None = Field(
         default=None, ge=0, description="Largest force on an atom at the end, eV/A."
