@@ -4,11 +4,6 @@
 the prior for the size of a cell.
 """
 
-from wyckflow.crystal.build.trials import (
-    BuildEngine,
-    BuildOutcome,
-    Trial,
-    build_trials,
-)
+from wyckflow.crystal.build.trials import BuildEngine, BuildOutcome, Trial, build_trials
 
 __all__ = ["BuildEngine", "BuildOutcome", "Trial", "build_trials"]

@@ -16,8 +16,8 @@ import numpy as np
 from wyckflow.crystal.build._placement import Draws, Placement
 from wyckflow.crystal.build._ranking import rank_draws
 from wyckflow.crystal.build._shapes import draw_lattices
-from wyckflow.crystal.reduced import ReducedStructure, contact_radii
 from wyckflow.crystal.build.volumes import load_atomic_volumes
+from wyckflow.crystal.reduced import ReducedStructure, contact_radii
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

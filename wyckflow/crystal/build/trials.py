@@ -19,12 +19,16 @@ import numpy as np
 from wyckflow.crystal._elements import ATOMIC_NUMBERS
 from wyckflow.crystal.build._gene_check import GeneCheck, first_with_gene
 from wyckflow.crystal.build._outcome import BuildOutcome, Fault
+from wyckflow.crystal.build.sampler import (
+    DEFAULT_CONTACT_RATIO,
+    Sample,
+    sample_structures,
+)
+from wyckflow.crystal.build.volumes import load_atomic_volumes
 from wyckflow.crystal.cell import LAST_SUPPORTED_ATOMIC_NUMBER
 from wyckflow.crystal.encode import Engine
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.reduced import ReducedStructure
-from wyckflow.crystal.build.sampler import DEFAULT_CONTACT_RATIO, Sample, sample_structures
-from wyckflow.crystal.build.volumes import load_atomic_volumes
 from wyckflow.errors import nearest_name
 
 if TYPE_CHECKING:
