@@ -74,6 +74,6 @@ def project(database, tmp_path):
     folder = tmp_path / "project"
     Project(folder, WyckflowSettings()).write_files(database, store_password=True)
     quick = {"project_layout": 1, "idle_poll_s": 0.2, "heartbeat_s": 0.5}
-    quick["recovery_period_s"] = 0.5
+    quick |= {"recovery_period_s": 0.5, "lost_after_s": 3.0}
     write_private_yaml(folder / SETTINGS_FILE, quick)
     return load_project(folder)

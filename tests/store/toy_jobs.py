@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jobflow import Flow, JobConfig, Maker, OnMissing, Response, job
 from pydantic import Field
+from pymongo.errors import AutoReconnect
 
 from wyckflow.makers._job import wyckflow_job
 from wyckflow.schemas.base import WyckflowDoc
@@ -29,6 +30,7 @@ class ToyMaker(Maker):
     name: str = "gene screen"
     seconds: float = 0.0
     diary: str | None = None
+    breaks_off: bool = False
 
     @wyckflow_job(ToyDoc)
     def make(self, value: int) -> ToyDoc:
@@ -41,6 +43,8 @@ class ToyMaker(Maker):
         if self.diary:
             with Path(self.diary).open("a") as stream:
                 stream.write(f"end {value}\n")
+        if self.breaks_off:
+            raise AutoReconnect("as when the server is killed")
         if value < 0:
             raise ValueError(f"{value=} is negative")
         arrays = {"x": np.arange(1000) * value}

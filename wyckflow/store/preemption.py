@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from fireworks import LaunchPad
 from pymongo.errors import PyMongoError
 
-from wyckflow.store.recovery import return_to_queue
+from wyckflow.store.recovery import MAX_LOSSES, count_losses, return_to_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CONNECTION_ERRORS = ("AutoReconnect", "NetworkTimeout", "ServerSelectionTimeoutError")
 REPEAT_AFTER_S = 0.1
+WORKFLOW_FOLLOWS_S = 10.0
+"""FireWorks stores the jobs of a new workflow first, and the workflow then."""
 
 LEAVE_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
@@ -55,6 +59,10 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
     fw_id: int | None = None
     gave_back: int | None = None
 
+    def __repr__(self) -> str:
+        """Name the class only: FireWorks would show the password."""
+        return f"{type(self).__name__}({self.name!r})"
+
     @property
     def is_leaving(self) -> bool:
         """Whether a signal has asked the worker to leave."""
@@ -64,6 +72,22 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
         """Let the leave signals reach this LaunchPad (main thread only)."""
         for number in LEAVE_SIGNALS:
             signal.signal(number, self._on_signal)
+
+    def _get_a_fw_to_run(
+        self, query: Any = None, fw_id: int | None = None, *, checkout: bool = True
+    ) -> Any:
+        """Find a job; one without a workflow could never end, so it is put aside."""
+        firework = super()._get_a_fw_to_run(query, fw_id, checkout)
+        if firework is None or not checkout:
+            return firework
+        deadline = time.monotonic() + WORKFLOW_FOLLOWS_S
+        while not self.workflows.find_one({"nodes": firework.fw_id}, {"_id": 1}):
+            if time.monotonic() > deadline:
+                aside = {"$set": {"state": "ARCHIVED"}}
+                self.fireworks.update_one({"fw_id": firework.fw_id}, aside)
+                return None
+            time.sleep(0.2)
+        return firework
 
     def checkout_fw(self, *args: Any, **kwargs: Any) -> tuple[Any, int | None]:
         """Take a job; hand it straight back if a signal came meanwhile."""
@@ -81,12 +105,15 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
     def complete_launch(
         self, launch_id: int, action: Any = None, state: str = "COMPLETED"
     ) -> Any:
-        """Store a job's end; an interrupted one is given back instead."""
-        was_interrupted = self.is_leaving and state == "FIZZLED"
+        """Store a job's end; one that was only interrupted is given back instead."""
         self.phase = Phase.UPDATING
-        if was_interrupted and self.fw_id is not None:
-            self.give_back(self.fw_id, launch_id)
-            return None
+        if state == "FIZZLED" and self.fw_id is not None:
+            if self.is_leaving:
+                self.give_back(self.fw_id, launch_id)
+                return None
+            if was_cut_off(action) and count_losses(self, self.fw_id) < MAX_LOSSES - 1:
+                self.give_back(self.fw_id, launch_id, note="lost: database went away")
+                return None
         done = super().complete_launch(launch_id, action, state)
         self.fw_id, self.phase = None, Phase.IDLE
         return done
@@ -116,10 +143,12 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
             again = (os.getpid(), self.signal_number)
             threading.Timer(REPEAT_AFTER_S, os.kill, again).start()
 
-    def give_back(self, fw_id: int, launch_id: int | None) -> None:
+    def give_back(
+        self, fw_id: int, launch_id: int | None, *, note: str = "given back on a signal"
+    ) -> None:
         """Make a job that this worker has taken READY again."""
         self.phase = Phase.UPDATING
-        return_to_queue(self, fw_id, launch_id, note="given back on a signal")
+        return_to_queue(self, fw_id, launch_id, note=note)
         self.gave_back, self.fw_id = fw_id, None
         self.phase = Phase.IDLE
 
@@ -140,6 +169,19 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
             raise Preempted(signal.Signals(number).name)
         if self.phase is Phase.IDLE:
             raise Preempted(signal.Signals(number).name)
+
+
+def was_cut_off(action: Any) -> bool:
+    """Whether a job failed because the database went away, not because of itself.
+
+    Parameters
+    ----------
+    action
+        What FireWorks stores about the end of the job.
+    """
+    stored = getattr(action, "stored_data", None) or {}
+    trace = (stored.get("_exception") or {}).get("_stacktrace") or ""
+    return any(f"pymongo.errors.{name}" in trace for name in CONNECTION_ERRORS)
 
 
 def end_child_processes() -> None:

@@ -84,9 +84,7 @@ def rerun_lost_job(launchpad: LaunchPad, job: LostJob) -> bool:
     bool
         ``False`` if it was marked FIZZLED instead.
     """
-    losses = launchpad.launches.count_documents(
-        {"fw_id": job.fw_id, "wyckflow_note": {"$regex": "^lost"}}
-    )
+    losses = count_losses(launchpad, job.fw_id)
     if losses + 1 >= MAX_LOSSES:
         launchpad.launches.update_one(
             {"launch_id": job.launch_id},
@@ -97,6 +95,20 @@ def rerun_lost_job(launchpad: LaunchPad, job: LostJob) -> bool:
     note = f"lost: worker {job.worker} {job.loss}"
     return_to_queue(launchpad, job.fw_id, job.launch_id, note=note)
     return True
+
+
+def count_losses(launchpad: LaunchPad, fw_id: int) -> int:
+    """Return how often a job was lost before.
+
+    Parameters
+    ----------
+    launchpad
+        Any LaunchPad.
+    fw_id
+        The job.
+    """
+    query = {"fw_id": fw_id, "wyckflow_note": {"$regex": "^lost"}}
+    return int(launchpad.launches.count_documents(query))
 
 
 def return_to_queue(

@@ -217,19 +217,36 @@ class _Loop:
         return ran
 
     def _recover(self) -> None:
-        """Rerun jobs whose worker is gone, now and then."""
-        from wyckflow.store.recovery import find_lost_jobs, rerun_lost_job
-
+        """See, now and then, to jobs that others left behind."""
         if time.monotonic() < self.next_recovery:
             return
         self.next_recovery = time.monotonic() + self._recovery_period_s
-        expiry_s = self.project.settings.rerun_after_s
         with self.launchpad.uninterrupted():
-            for job in find_lost_jobs(self.launchpad, lost_after_s=expiry_s):
-                again = rerun_lost_job(self.launchpad, job)
-                self.report.n_rerun += again
-                fate = "made ready again" if again else "given up: it keeps being lost"
-                self.say(f"job {job.fw_id} ({job.name}) lost by {job.worker}: {fate}")
+            self._rerun_lost_jobs()
+            self._mend_torn_jobs()
+
+    def _rerun_lost_jobs(self) -> None:
+        """Rerun jobs whose worker is gone."""
+        from wyckflow.store.recovery import find_lost_jobs, rerun_lost_job
+
+        expiry_s = self.project.settings.rerun_after_s
+        for job in find_lost_jobs(self.launchpad, lost_after_s=expiry_s):
+            again = rerun_lost_job(self.launchpad, job)
+            self.report.n_rerun += again
+            fate = "made ready again" if again else "given up: it keeps being lost"
+            self.say(f"job {job.fw_id} ({job.name}) lost by {job.worker}: {fate}")
+
+    def _mend_torn_jobs(self) -> None:
+        """Bring jobs to an end that a crash left between two states."""
+        from wyckflow.store.repair import archive_orphans, find_torn_jobs, mend
+
+        grace_s = self.project.settings.lost_after_s
+        torn = find_torn_jobs(self.launchpad, grace_s=grace_s)
+        for job in torn:
+            mend(self.launchpad, job)
+            self.say(f"job {job.fw_id} mended: it was {job.what}")
+        if torn:
+            archive_orphans(self.launchpad, grace_s=grace_s)
 
     @property
     def _recovery_period_s(self) -> float:

@@ -47,6 +47,7 @@ def examine(project: Project | None, *, fix: bool = False) -> Iterator[Finding]:
                 jobs.check_clock,
                 jobs.check_locks,
                 jobs.check_lost_jobs,
+                jobs.check_torn_jobs,
                 jobs.check_backlog,
             ),
             patient,

@@ -10,6 +10,7 @@ from wyckflow.store.doctor.finding import Finding, Level
 from wyckflow.store.indexes import create_indexes, missing_indexes
 from wyckflow.store.monitor import read_status
 from wyckflow.store.recovery import Loss, find_lost_jobs, rerun_lost_job
+from wyckflow.store.repair import archive_orphans, find_torn_jobs, mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +130,27 @@ def check_lost_jobs(patient: Patient) -> Iterator[Finding]:
                 f"{what}: silent for {job.silent_s:.0f} s. Dead or cut off; rerun "
                 f"by itself after {expiry_s / 60:.0f} minutes of silence",
             )
+    launchpad.connection.close()
+
+
+def check_torn_jobs(patient: Patient) -> Iterator[Finding]:
+    """Look for jobs that a crash left between two states."""
+    grace_s = patient.project.settings.lost_after_s
+    launchpad = patient.database.launchpad(timeout_ms=3_000)
+    torn = find_torn_jobs(launchpad, grace_s=grace_s)
+    for job in torn:
+        what = f"job {job.fw_id} is {job.what}"
+        if patient.may_fix:
+            mend(launchpad, job)
+            yield Finding("torn jobs", Level.OK, f"{what}: mended")
+        else:
+            text = f"{what}: 'wyckflow doctor --fix' mends it, and so does any worker"
+            yield Finding("torn jobs", Level.FAILURE, text)
+    if patient.may_fix and (orphans := archive_orphans(launchpad, grace_s=grace_s)):
+        text = f"put aside {len(orphans)} jobs that belong to no workflow"
+        yield Finding("torn jobs", Level.OK, text)
+    elif not torn:
+        yield Finding("torn jobs", Level.OK, "no job is between two states")
     launchpad.connection.close()
 
 
