@@ -9,13 +9,14 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch):
+def _plain_environment(monkeypatch, tmp_path_factory):
     """Hide the developer's own project and settings from every test."""
     keep = {"WYCKFLOW_DATA", "WYCKFLOW_ORACLES"}
     for name in list(os.environ):
         if name.startswith(("WYCKFLOW_", "JOBFLOW_", "FW_")) and name not in keep:
             monkeypatch.delenv(name)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(autouse=True)

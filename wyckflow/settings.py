@@ -55,6 +55,13 @@ class WyckflowSettings(BaseSettings):
     oracles: Path | None = Field(
         default=None, description="Folder of independent tables for tests."
     )
+    scratch: Path | None = Field(
+        default=None,
+        description="Folder for what a running job has finished, so that it need not "
+        "begin again after a kill. If unset, 'scratch' in the project folder, or "
+        "'wyckflow' in the user's cache folder. On a disk that all workers share, any "
+        "of them can go on.",
+    )
     device: str = Field(
         default="auto",
         description="Where networks run: auto (an accelerator if there is one), "
@@ -125,6 +132,15 @@ class WyckflowSettings(BaseSettings):
             return cls(**values)
         except ValidationError as error:
             raise ConfigurationError(_explain(error, folder)) from error
+
+    def scratch_folder(self) -> Path:
+        """Return the folder for what running jobs have finished; it may not exist."""
+        if self.scratch is not None:
+            return self.scratch.expanduser()
+        if self.project is not None:
+            return self.project / "scratch"
+        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return Path(cache).expanduser() / "wyckflow"
 
     def password(self) -> str | None:
         """Return the database password given apart from the URI, if any.

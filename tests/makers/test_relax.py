@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -9,9 +10,18 @@ import pytest
 from jobflow import run_locally
 
 from wyckflow.makers.relax import RelaxMaker, take_shard
+from wyckflow.relax import backends, race
 from wyckflow.schemas.relaxation import Outcome, RelaxationBatchDoc
 
 GENES = ["225 Rn:a", "229 Fe:a", "225 Na:a Cl:b"]
+METALS = ["225 Cu:a", "221 Cu:c Au:a", "123 Cu:a Au:d", "139 Pd:a"]
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    """Keep what jobs leave behind out of the user's cache."""
+    monkeypatch.setenv("WYCKFLOW_SCRATCH", str(tmp_path / "scratch"))
+    return tmp_path / "scratch"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +60,8 @@ def test_the_document_answers_gene_by_gene(relaxed):
     assert document.n_converged == 2
     assert document.energy_scale == "chgnet-0.3.0"
     assert document.settings.fmax == 0.02
+    assert document.settings.backend == "chgnet-quotient"
+    assert (document.schema_version, document.settings.n_coarse_stages) == (2, 3)
     assert all(item.max_force <= 0.02 for item in document.results[1:])
 
 
@@ -88,7 +100,9 @@ def test_a_shard_that_is_not_there_is_refused(shard, n_shards):
 
 
 def test_the_maker_survives_its_dictionary_and_its_use():
-    maker = RelaxMaker(n_trials=2, seed=5, engine="sampler", fmax=0.02)
+    maker = RelaxMaker(
+        n_trials=2, seed=5, engine="sampler", fmax=0.02, max_evaluations=90
+    )
     before = maker.as_dict()
     job = maker.make(GENES, shard=1, n_shards=2)
     assert RelaxMaker.from_dict(before) == maker
@@ -104,6 +118,10 @@ def test_the_maker_survives_its_dictionary_and_its_use():
         {"engine": "magic"},
         {"fmax": 0.0},
         {"max_steps": -1},
+        {"n_coarse_stages": -1},
+        {"energy_window": -0.1},
+        {"keep_fraction": 2.0},
+        {"max_evaluations": 0},
     ],
     ids=str,
 )
@@ -117,6 +135,136 @@ def test_unknown_weights_fail_here():
 
     with pytest.raises(ConfigurationError, match="weights"):
         RelaxMaker(weights="9.9")
+
+
+def test_an_unknown_backend_fails_here():
+    from wyckflow.errors import ConfigurationError
+
+    with pytest.raises(ConfigurationError, match="chgnet-quotient"):
+        RelaxMaker(backend="chgnet")
+
+
+# --- a job that is killed -------------------------------------------------------------
+
+
+@pytest.fixture
+def emt(monkeypatch):
+    """A cheap potential in the place of the network; lists what it relaxes."""
+    emt = pytest.importorskip("ase.calculators.emt", reason="install wyckflow[ml]")
+    relaxed = []
+
+    class Counting(backends.AseBackend):
+        def relax(self, starts, options, progress=None):
+            relaxed.extend(start.gene.to_text() for start in starts)
+            return super().relax(starts, options, progress)
+
+    backend = Counting(emt.EMT, energy_scale="emt", identity="EMT of ase")
+    monkeypatch.setattr(backends, "load_backend", lambda *_, **__: backend)
+    return relaxed
+
+
+def run(maker, genes):
+    """Run the job as a worker does, without a store."""
+    return maker.make.original(maker, genes)
+
+
+class Killed(BaseException):
+    """What ends a process, in a form that a test survives."""
+
+
+def run_until_killed(maker, genes, *, after, monkeypatch):
+    """Let the job be killed when it has finished some heats."""
+    run_heat, heats = race._run_heat, []
+
+    def run_some(*args):
+        if len(heats) == after:
+            raise Killed
+        heats.append(args)
+        return run_heat(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(race, "_run_heat", run_some)
+        with pytest.raises(Killed):
+            run(maker, genes)
+
+
+def without_provenance(document):
+    return document.model_dump(exclude={"provenance"})
+
+
+def test_a_killed_job_goes_on_where_it_was(emt, scratch, monkeypatch):
+    maker = RelaxMaker(n_trials=4, fmax=0.05)
+    whole = run(maker, METALS)
+    assert not any(scratch.iterdir())
+    emt.clear()
+    run_until_killed(maker, METALS, after=2, monkeypatch=monkeypatch)
+    assert set(emt) == set(METALS[:2])
+    assert len(list(scratch.iterdir())) == 1
+    emt.clear()
+    resumed = run(maker, METALS)
+    assert set(emt) == set(METALS[2:])
+    assert without_provenance(resumed) == without_provenance(whole)
+    assert not any(scratch.iterdir())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"fmax": 0.04}, {"seed": 1}, {"n_trials": 5}, {"energy_window": 0.06}],
+    ids=str,
+)
+def test_another_job_does_not_take_what_was_left(emt, monkeypatch, changed):
+    maker = RelaxMaker(n_trials=4, fmax=0.05)
+    run_until_killed(maker, METALS[:2], after=1, monkeypatch=monkeypatch)
+    emt.clear()
+    run(RelaxMaker(**{"n_trials": 4, "fmax": 0.05, **changed}), METALS[:2])
+    assert set(emt) == set(METALS[:2])
+    emt.clear()
+    run(maker, METALS[:1])
+    assert set(emt) == set(METALS[:1])
+
+
+PROGRAM = """
+import sys, time
+from ase.calculators.emt import EMT
+from wyckflow.makers.relax import RelaxMaker
+from wyckflow.relax import backends
+
+class Slow(backends.AseBackend):
+    def relax(self, starts, options, progress=None):
+        if "Pd" in starts[0].gene.elements and sys.argv[1] == "hang":
+            print("hanging", flush=True)
+            time.sleep(600)
+        print(*(start.gene for start in starts), sep="\\n", flush=True)
+        return super().relax(starts, options, progress)
+
+backend = Slow(EMT, energy_scale="emt", identity="EMT of ase")
+backends.load_backend = lambda *args, **options: backend
+maker = RelaxMaker(n_trials=4, fmax=0.05)
+document = maker.make.original(maker, sys.argv[2:])
+print("converged", document.n_converged)
+"""
+
+
+def test_a_worker_killed_for_good_loses_what_it_was_at_and_no_more(scratch):
+    pytest.importorskip("ase", reason="install wyckflow[ml]")
+    genes = [METALS[0], METALS[3]]
+    command = [sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(
+        [*command, "hang", *genes], stdout=subprocess.PIPE, text=True
+    ) as worker:
+        for line in worker.stdout:
+            if line.strip() == "hanging":
+                break
+        worker.send_signal(signal.SIGKILL)
+    assert worker.returncode == -signal.SIGKILL
+    again = subprocess.run(
+        [*command, "run", *genes], capture_output=True, text=True, check=True
+    )
+    lines = again.stdout.splitlines()
+    assert METALS[0] not in lines
+    assert METALS[3] in lines
+    assert lines[-1] == "converged 2"
+    assert not any(scratch.iterdir())
 
 
 def test_making_a_job_loads_nothing_heavy():

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from wyckflow import __version__
-from wyckflow.cli import data, database, demo, doctor, init, status, worker
+from wyckflow.cli import data, database, demo, doctor, init, relax, status, worker
 from wyckflow.cli.console import complain, out
 from wyckflow.errors import WyckflowError
 
@@ -44,6 +44,7 @@ app.command("init")(init.init)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.command("relax")(relax.relax)
 
 
 @app.callback()

@@ -67,5 +67,5 @@ class Relaxed:
     structure: ReducedStructure | None = None
 
 
-Relaxer = Callable[["ReducedStructure"], Relaxed]
-"""Relaxes one start structure; never raises for what a structure does."""
+Progress = Callable[[int, Relaxed], None]
+"""Told the place of a start and its end as soon as that is known."""

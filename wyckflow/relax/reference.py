@@ -1,4 +1,4 @@
-"""The reference relaxer: one structure, ASE, the network as its authors ship it.
+"""The reference relaxer: one structure, ASE, and any calculator of ASE.
 
 Slow and plain on purpose. It shares no code with the batched relaxer beyond the guards,
 so that the two can be held against each other.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wyckflow.relax.contract import RelaxOptions
-    from wyckflow.relax.potential import Potential
 
     Floats = NDArray[np.float64]
 
@@ -44,6 +43,17 @@ _MAX_STRAIN: Final = 0.1
 _KNOWN_WARNINGS: Final = ("Only FixAtoms", "Converting a tensor with requires_grad")
 _LARGEST_DRIFT: Final = 0.05
 """Largest distance in A between a relaxed atom and its Wyckoff position."""
+
+
+class CalculatorSource(Protocol):
+    """What gives calculators of ASE: a loaded network, or anything like it."""
+
+    @property
+    def cutoff(self) -> float:
+        """Distance within which atoms see each other, in A."""
+
+    def calculator(self) -> Any:
+        """Return a calculator with energy, forces and stress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,11 @@ class _Evaluation:
 
 
 def relax_structure(
-    start: ReducedStructure, potential: Potential, options: RelaxOptions
+    start: ReducedStructure,
+    potential: CalculatorSource,
+    options: RelaxOptions,
+    *,
+    supported_atomic_numbers: frozenset[int] = SUPPORTED_ATOMIC_NUMBERS,
 ) -> Relaxed:
     """Relax atoms and cell under the symmetry of the gene.
 
@@ -75,16 +89,18 @@ def relax_structure(
     start
         Start structure; not changed.
     potential
-        The network.
+        The network, or what else gives calculators.
     options
         When to stop.
+    supported_atomic_numbers
+        Elements that the calculators know; those of CHGNet if not given.
 
     Returns
     -------
     Relaxed
         With a structure if it converged or ran into the step limit.
     """
-    problem = find_unsupported_elements(start.gene.elements, SUPPORTED_ATOMIC_NUMBERS)
+    problem = find_unsupported_elements(start.gene.elements, supported_atomic_numbers)
     if problem:
         return _stopped(problem, n_steps=0, n_evaluations=0)
     atoms = _to_atoms(start)
@@ -132,7 +148,9 @@ def _make_optimiser(atoms: Any) -> Any:
     return BFGS(FrechetCellFilter(atoms), logfile=None, maxstep=max_step)
 
 
-def _find_problem(atoms: Any, radii: Floats, potential: Potential) -> Problem | None:
+def _find_problem(
+    atoms: Any, radii: Floats, potential: CalculatorSource
+) -> Problem | None:
     """Apply the guards to the present geometry."""
     return find_geometry_problem(
         np.array(atoms.cell), atoms.positions, radii, cutoff=potential.cutoff

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -17,9 +18,13 @@ class Outcome(StrEnum):
     CONVERGED = "converged"
     STEP_LIMIT = "step_limit"
     STUCK = "stuck"
+    DROPPED = "dropped"
+    """Given up on the way, since another trial of its gene was better or alike."""
     GUARDED = "guarded"
     NON_FINITE = "non_finite"
     ISOLATED = "isolated"
+    ERROR = "error"
+    """The software failed on it; the reason has the exception, the log the rest."""
     BUILD_FAILED = "build_failed"
     UNSUPPORTED_ELEMENT = "unsupported_element"
 
@@ -36,7 +41,8 @@ class RelaxedState(BaseModel):
     energy_per_atom: FiniteFloat | None = Field(
         default=None,
         description="Energy at the end, eV/atom, on the energy scale of the batch; "
-        "null unless it converged, ran into the step limit or got stuck.",
+        "null unless it converged, ran into the step limit, got stuck, or was dropped "
+        "after its first stage.",
     )
     max_force: FiniteFloat | None = Field(
         default=None, ge=0, description="Largest force on an atom at the end, eV/A."
@@ -67,6 +73,12 @@ class TrialDoc(RelaxedState):
     trial: int = Field(ge=0, description="Number of the trial, from 0.")
     seed: int = Field(ge=0, description="Seed of its start structure.")
     engine: str = Field(description="What made its start structure.")
+    stage: int | None = Field(
+        default=None,
+        ge=0,
+        description="Stages of the race that it ran in; 0 if it was not relaxed, null "
+        "where there was no race.",
+    )
 
 
 class RelaxationDoc(RelaxedState):
@@ -81,10 +93,20 @@ class RelaxationDoc(RelaxedState):
     space_group_number_before: int = Field(
         ge=1, le=230, description="Space group of the gene, exact in every start."
     )
+    space_group_number_after_tight: int | None = Field(
+        default=None,
+        ge=1,
+        le=230,
+        description="Space group detected at the end at 1e-5 A: a supergroup here is "
+        "exact, one at the batch's symprec alone is only near.",
+    )
     is_symmetry_kept: bool | None = Field(
         default=None,
-        description="Whether the space group after is the one before; null without "
-        "a structure.",
+        description="Whether the space group after, at the batch's symprec, is the one "
+        "before; null without a structure.",
+    )
+    n_evaluations_of_gene: int = Field(
+        default=0, ge=0, description="Evaluations of all its trials together."
     )
     best_trial: int | None = Field(
         default=None, ge=0, description="Trial the numbers come from; null if none ran."
@@ -106,7 +128,11 @@ class RelaxationSettings(BaseModel):
 
     relaxer: str = Field(description="Algorithm and library that relaxed.")
     engine: str = Field(description="What made the start structures.")
-    n_trials: int = Field(ge=1, description="Start structures per gene.")
+    n_trials: int | None = Field(
+        ge=1,
+        description="Start structures per gene; null for a number that grows with its "
+        "free coordinates.",
+    )
     seed: int = Field(ge=0, description="Seed of the start structures.")
     fmax: float = Field(gt=0, description="Force at which a trial converged, eV/A.")
     max_stress_gpa: float = Field(
@@ -116,10 +142,40 @@ class RelaxationSettings(BaseModel):
     symprec: float = Field(
         gt=0, description="Tolerance of the space group after relaxation, A."
     )
+    backend: str | None = Field(
+        default=None, description="Name of the backend, such as 'chgnet-quotient'."
+    )
+    n_coarse_stages: int = Field(
+        default=0, ge=0, description="Stages of the race after which trials dropped."
+    )
+    coarse_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="Steps of a trial in the first stage; each stage doubled them.",
+    )
+    energy_window: float | None = Field(
+        default=None,
+        gt=0,
+        description="Distance to the gene's best at which a trial dropped after the "
+        "last coarse stage, eV/atom; four times as much one stage earlier.",
+    )
+    keep_fraction: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Largest share of a gene's trials that went on from a stage.",
+    )
+    max_evaluations: int | None = Field(
+        default=None,
+        ge=1,
+        description="Evaluations that a gene might cost; null for no limit.",
+    )
 
 
 class RelaxationBatchDoc(WyckflowDoc):
     """The relaxations of one job, in the order of its input."""
+
+    SCHEMA_VERSION: ClassVar[int] = 2
 
     energy_scale: str = Field(
         description="Scale of every energy here, such as 'chgnet-0.3.0'; energies of "
