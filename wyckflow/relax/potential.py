@@ -85,9 +85,15 @@ def load_potential(
     ConfigurationError
         If the weights are unknown, or the device is not there.
     """
-    import torch
-
     check_weights(weights)
+    try:
+        import torch
+        from chgnet.model import CHGNet  # noqa: F401 (only whether it is there)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Relaxation needs CHGNet and torch, and {error.name} is not installed: "
+            "pip install 'wyckflow[ml]'."
+        ) from error
     if threads != torch.get_num_threads():
         torch.set_num_threads(threads)
     return _load(weights, resolve_device(device))
