@@ -306,12 +306,11 @@ def test_a_gene_that_breaks_the_builder_leaves_the_others_alone(monkeypatch, cap
     [
         ("225 Na:a Cl:b", 2),
         ("136 Ti:a O:f", 6),
-        ("65 Cu:i O:a,j", 12),
         ("62 Fe:c2 C:c", 12),
         ("14 Zr:e O:e2", 20),
     ],
 )
-def test_trials_grow_with_what_is_free_in_coordinates_and_cell(text, n_trials):
+def test_trials_grow_with_the_free_coordinates(text, n_trials):
     gene = WyckoffGene.from_text(text)
     assert RaceOptions().n_trials_of(gene) == n_trials
     assert RaceOptions(n_trials=3).n_trials_of(gene) == 3
