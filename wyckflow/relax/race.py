@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 TRIALS_BY_FREEDOM: Final = ((0, 2), (3, 6), (6, 12))
 """Largest number of free coordinates, and the trials of a gene that has no more.
 
-Counting the free shape of the cell as well (9.6 instead of 8.8 trials per gene) was tried
-on 200 genes and found the same share of the best energies."""
+Counting the free shape of the cell as well (9.6 instead of 8.8 trials per gene) was
+tried on 200 genes and found the same share of the best energies."""
 
 MOST_TRIALS: Final = 20
 """Trials of a gene with more free coordinates than that."""
