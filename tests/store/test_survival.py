@@ -15,6 +15,7 @@ from wyckflow.store.submit import submit
 
 pytestmark = [pytest.mark.mongo, pytest.mark.slow, pytest.mark.timeout(900)]
 
+ENDED = {"COMPLETED", "ARCHIVED"}  # put aside: children that belong to no workflow
 N_KILLS = 10
 N_FLOWS = 6
 
@@ -22,7 +23,7 @@ N_FLOWS = 6
 def n_open(database):
     with database.client(timeout_ms=10_000) as client:
         jobs = client[database.name].fireworks
-        return jobs.count_documents({"state": {"$ne": "COMPLETED"}})
+        return jobs.count_documents({"state": {"$nin": sorted(ENDED)}})
 
 
 def test_kills_at_random_moments_change_nothing_of_the_result(
@@ -51,10 +52,12 @@ def test_kills_at_random_moments_change_nothing_of_the_result(
         time.sleep(1)
     with database.client() as client:
         mongo = client[database.name]
-        states = mongo.fireworks.distinct("state")
+        states = set(mongo.fireworks.distinct("state"))
+        workflows = mongo.workflows.distinct("state")
         outputs = list(mongo.outputs.find({"output.value": {"$exists": True}}))
         gathered = list(mongo.outputs.find({"name": "hull distance"}))
-    assert states == ["COMPLETED"]
+    assert states <= ENDED
+    assert workflows == ["COMPLETED"]
     parts = [doc for doc in outputs if doc["name"] == "chgnet relax"]
     screens = [doc for doc in outputs if doc["name"] == "gene screen"]
     assert sorted(doc["output"]["value"] for doc in screens) == [
@@ -64,4 +67,5 @@ def test_kills_at_random_moments_change_nothing_of_the_result(
     # A job that had created its children when it was killed creates them anew, so there
     # may be more children than three per flow, but never fewer, and all complete.
     assert len(parts) >= 3 * N_FLOWS
+    assert len(gathered) >= N_FLOWS
     assert all(doc["output"]["values"] == [0, 10, 20] for doc in gathered)

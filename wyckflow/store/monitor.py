@@ -26,12 +26,11 @@ MAX_FAILURES_SHOWN = 5
 
 @dataclass(frozen=True)
 class JobRow:
-    """The jobs of one name: how many in which state, how fast."""
+    """The jobs of one name: how many in which state."""
 
     name: str
     category: str
     by_state: Mapping[str, int]
-    mean_s: float | None = None
 
     def count(self, *states: str) -> int:
         """Return how many are in any of the states."""
