@@ -49,6 +49,33 @@ class DatasetError(WyckflowError, ValueError):
     """A dataset file cannot be read, or holds what it should not."""
 
 
+class ReferenceDataError(WyckflowError, ValueError):
+    """Reference energies cannot be read, or are not what they say they are."""
+
+
+class ScaleMismatchError(ReferenceDataError):
+    """Two energies that cannot be compared were about to be."""
+
+
+class TargetError(WyckflowError):
+    """A target contradicts itself, or cannot be met by what a model knows.
+
+    Not a ValueError, which pydantic would hide in a report of its own.
+    """
+
+
+class ModelError(WyckflowError):
+    """A model file is damaged, of another kind or version, or lacks a property."""
+
+
+class CheckpointError(WyckflowError):
+    """The file of a trained model cannot be read, or is of another kind or version."""
+
+
+class TrainingError(WyckflowError, ValueError):
+    """A model cannot be trained as asked, or on what came."""
+
+
 class DocumentError(WyckflowError):
     """A stored document is of another version or damaged.
 

@@ -47,6 +47,7 @@ OUR_INDEXES = (
     Index("candidates", ("formula_pretty",)),
     Index("candidates", ("space_group_number",)),
     Index("candidates", ("elements",)),
+    Index("models", ("model_id",), unique=True),
     Index("workers", ("seen_at",)),
     Index("fireworks", FIREWORK_FIELDS),
     Index("workflows", WORKFLOW_FIELDS),

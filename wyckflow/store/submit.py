@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 
 from wyckflow.errors import ConfigurationError, DatabaseError
 from wyckflow.resources import iter_jobs, route
-from wyckflow.store.connect import PROBE_TIMEOUT_MS, explain
+from wyckflow.store.connect import OUTPUTS, PROBE_TIMEOUT_MS, explain
 from wyckflow.store.project import load_project
 
 if TYPE_CHECKING:
@@ -63,9 +63,12 @@ def submit(
     prepare(flow, campaign=campaign, overrides=overrides, priority=priority)
     from jobflow.managers.fireworks import flow_to_workflow
 
-    workflow = flow_to_workflow(flow, metadata={"campaign": campaign})
-    _refuse_large(workflow.fws)
     database.ping()
+    _refuse_dangling(flow, database)
+    workflow = flow_to_workflow(
+        flow, metadata={"campaign": campaign}, allow_external_references=True
+    )
+    _refuse_large(workflow.fws)
     launchpad = database.launchpad(timeout_ms=PROBE_TIMEOUT_MS)
     try:
         if launchpad.fw_id_assigner.find_one({}) is None:
@@ -108,6 +111,31 @@ def prepare(
         update = {"_set": {"manager_config->_priority": int(priority)}}
         for job in jobs:
             job.update_config(update, dict_mod=True)
+
+
+def _refuse_dangling(flow: Flow | Job, database: Database) -> None:
+    """Refuse references to outputs that neither the flow nor the database has.
+
+    A flow may build on what is stored already, such as a registered model; a job with
+    a reference to nothing would fail on its worker.
+    """
+    jobs = list(iter_jobs(flow))
+    own = {job.uuid for job in jobs}
+    outside = {
+        reference.uuid: job.name for job in jobs for reference in job.input_references
+    }
+    for uuid in own:
+        outside.pop(uuid, None)
+    with database.client() as client:
+        stored = client[database.name][OUTPUTS].distinct(
+            "uuid", {"uuid": {"$in": list(outside)}}
+        )
+    if missing := sorted(outside.keys() - set(stored)):
+        raise ConfigurationError(
+            f"The job {outside[missing[0]]!r} takes the output {missing[0]!r}, which "
+            "neither this flow makes nor the database holds: add the job that makes it "
+            "to the flow, or register the model that it stands for."
+        )
 
 
 def _refuse_large(fireworks: list[object]) -> None:
