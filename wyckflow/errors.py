@@ -65,10 +65,10 @@ class TargetError(WyckflowError):
 
 
 class ModelError(WyckflowError):
-    """A model file is damaged, of another kind or version, or lacks a property."""
+    """A model is not there, or cannot give what is asked of it."""
 
 
-class CheckpointError(WyckflowError):
+class CheckpointError(ModelError):
     """The file of a trained model cannot be read, or is of another kind or version."""
 
 

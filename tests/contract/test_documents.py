@@ -13,9 +13,8 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 import wyckflow.schemas
-from wyckflow.errors import DocumentError
+from wyckflow.errors import DocumentError, WyckflowError
 from wyckflow.makers._job import BLOB_FIELD
-from wyckflow.errors import WyckflowError
 from wyckflow.schemas.base import Provenance, WyckflowDoc
 
 

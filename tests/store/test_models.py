@@ -27,8 +27,14 @@ def measure(model):
     return len(model.to_bytes())
 
 
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
 def model(content=b"weights", name="first"):
-    return ModelDoc.from_bytes(content, name=name, kind="mpvae", card={"seed": 1})
+    return ModelDoc.from_bytes(
+        content, model_id=digest(content), name=name, kind="mpvae", card={"seed": 1}
+    )
 
 
 def count(database, collection):
@@ -43,7 +49,7 @@ def test_a_model_comes_back_as_it_was_whatever_its_size(database):
     assert register_model(database, big)
     back = fetch_model(database, "first")
     assert back.to_bytes() == content
-    assert back.model_id == hashlib.sha256(content).hexdigest()
+    assert back.model_id == digest(content)
     assert (back.card, back.kind) == ({"seed": 1}, "mpvae")
 
 
@@ -64,7 +70,7 @@ def test_cards_carry_no_file(database):
 def test_a_model_is_found_by_name_and_by_the_start_of_its_hash(database):
     register_model(database, model())
     register_model(database, model(b"other", name="second"))
-    wanted = hashlib.sha256(b"other").hexdigest()
+    wanted = digest(b"other")
     assert find_model(database, "second").model_id == wanted
     assert find_model(database, wanted[:8]).name == "second"
     with pytest.raises(ModelError, match="Did you mean 'second'"):
@@ -89,7 +95,7 @@ def test_a_file_that_is_gone_is_told_from_a_model_that_never_was(database):
 
 
 def test_a_damaged_model_is_not_registered(database):
-    damaged = model().model_copy(update={"model_id": "0" * 64})
+    damaged = model().model_copy(update={"sha256": "0" * 64})
     with pytest.raises(ModelError, match="import it again"):
         register_model(database, damaged)
     assert count(database, "models") == 0

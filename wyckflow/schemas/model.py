@@ -31,11 +31,12 @@ class FileChunk(BaseModel):
 class ModelDoc(WyckflowDoc):
     """A model that was trained: what it is, and the file that holds it.
 
-    Its identity is ``model_id``, the sha256 of the file, so that the same model is
-    stored once and a damaged one is noticed.
+    Its identity is ``model_id``, a hash of what was learned, so that the same model is
+    stored once.
     """
 
-    model_id: str = Field(description="sha256 of the file.")
+    model_id: str = Field(description="Hash of the content: weights and story.")
+    sha256: str = Field(description="Hash of the file, by which damage is noticed.")
     name: str = Field(description="Name for people.")
     kind: str = Field(description="What it does, such as 'mpvae' or 'classifier'.")
     n_bytes: int = Field(ge=0, description="Size of the file.")
@@ -51,7 +52,13 @@ class ModelDoc(WyckflowDoc):
 
     @classmethod
     def from_bytes(
-        cls, content: bytes, *, name: str, kind: str, card: dict[str, Any]
+        cls,
+        content: bytes,
+        *,
+        model_id: str,
+        name: str,
+        kind: str,
+        card: dict[str, Any],
     ) -> Self:
         """Describe the bytes of a model's file.
 
@@ -59,12 +66,13 @@ class ModelDoc(WyckflowDoc):
         ----------
         content
             The whole file.
-        name, kind, card
+        model_id, name, kind, card
             As in the fields.
         """
         starts = range(0, len(content), CHUNK_BYTES)
         return cls(
-            model_id=hashlib.sha256(content).hexdigest(),
+            model_id=model_id,
+            sha256=hashlib.sha256(content).hexdigest(),
             name=name,
             kind=kind,
             n_bytes=len(content),
@@ -82,11 +90,11 @@ class ModelDoc(WyckflowDoc):
         """
         content = b"".join(chunk.blob for chunk in self.chunks)
         found = hashlib.sha256(content).hexdigest()
-        if found != self.model_id:
+        if found != self.sha256:
             raise ModelError(
                 f"The stored file of model {self.name!r} has {len(content):,} of "
                 f"{self.n_bytes:,} bytes and the hash {found[:12]} instead of "
-                f"{self.model_id[:12]}: import it again from a good copy with "
+                f"{self.sha256[:12]}: import it again from a good copy with "
                 "'wyckflow model import FILE'."
             )
         return content
