@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from wyckflow import __version__
-from wyckflow.cli import data, database, demo, doctor, init, relax, status, worker
+from wyckflow.cli import (
+    data,
+    database,
+    demo,
+    doctor,
+    init,
+    model,
+    relax,
+    status,
+    worker,
+)
 from wyckflow.cli.console import complain, out
 from wyckflow.errors import WyckflowError
 
@@ -40,6 +50,7 @@ app = typer.Typer(
 app.add_typer(database.app, name="db")
 app.add_typer(worker.app, name="worker")
 app.add_typer(data.app, name="data")
+app.add_typer(model.app, name="model")
 app.command("init")(init.init)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,1 @@
+"""Genes to arrays and back."""

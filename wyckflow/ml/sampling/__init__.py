@@ -1,0 +1,1 @@
+"""Genes from a trained model: for no target, or for one."""
