@@ -25,6 +25,10 @@ class DatabaseError(WyckflowError):
     """The database cannot be reached, entered, written, or is another version."""
 
 
+class QueryError(WyckflowError, ValueError):
+    """A question to the database cannot be understood."""
+
+
 class ServerError(DatabaseError):
     """The embedded MongoDB server could not be started or stopped."""
 
@@ -74,6 +78,10 @@ class CheckpointError(ModelError):
 
 class TrainingError(WyckflowError, ValueError):
     """A model cannot be trained as asked, or on what came."""
+
+
+class ScreenError(WyckflowError, ValueError):
+    """A screen, or one of its filters, is not one that can be asked."""
 
 
 class DocumentError(WyckflowError):

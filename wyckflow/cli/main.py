@@ -11,6 +11,7 @@ import typer
 
 from wyckflow import __version__
 from wyckflow.cli import (
+    candidates,
     data,
     database,
     demo,
@@ -56,6 +57,7 @@ app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("relax")(relax.relax)
+app.command("candidates")(candidates.candidates)
 
 
 @app.callback()

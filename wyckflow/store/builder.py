@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from monty.json import MontyDecoder
 from pymongo import ReplaceOne, UpdateOne
+from pymongo.errors import PyMongoError
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.schemas.candidate import CandidateDoc
-from wyckflow.store.connect import OUTPUTS
+from wyckflow.store.connect import OUTPUTS, explain
 from wyckflow.store.joins import JOINS
 
 if TYPE_CHECKING:
@@ -67,6 +68,27 @@ def build_candidates(
             n_outputs += 1
     store.close()
     return BuildReport(n_outputs, n_candidates)
+
+
+def list_campaigns(database: Database) -> list[str]:
+    """Return the campaigns that have outputs, by name.
+
+    Parameters
+    ----------
+    database
+        Where.
+
+    Raises
+    ------
+    DatabaseError
+        If the database does not answer.
+    """
+    with database.client() as client:
+        try:
+            found = client[database.name][OUTPUTS].distinct("metadata.campaign")
+        except PyMongoError as error:
+            raise explain(error, database) from error
+    return sorted(str(name) for name in found if name)
 
 
 def _new_outputs(mongo: MongoDatabase[Any], campaign: str) -> Iterator[dict[str, Any]]:
