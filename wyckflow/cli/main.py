@@ -11,6 +11,7 @@ import typer
 
 from wyckflow import __version__
 from wyckflow.cli import (
+    campaign,
     candidates,
     data,
     database,
@@ -18,6 +19,7 @@ from wyckflow.cli import (
     doctor,
     init,
     model,
+    phonon,
     relax,
     status,
     worker,
@@ -51,12 +53,14 @@ app = typer.Typer(
 app.add_typer(database.app, name="db")
 app.add_typer(worker.app, name="worker")
 app.add_typer(data.app, name="data")
+app.add_typer(campaign.app, name="campaign")
 app.add_typer(model.app, name="model")
 app.command("init")(init.init)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("relax")(relax.relax)
+app.command("phonon")(phonon.phonon)
 app.command("candidates")(candidates.candidates)
 
 

@@ -207,9 +207,10 @@ def _hints(rows: list[JobRow], workers: list[WorkerRow]) -> list[str]:
             )
     if any(not worker.is_alive for worker in workers):
         hints.append("a worker fell silent: 'wyckflow doctor' shows its jobs")
+    if n_held := sum(row.count("PAUSED") for row in rows):
+        hints.append(f"{n_held} jobs are held: 'wyckflow campaign resume CAMPAIGN'")
     if any(row.count("FIZZLED") for row in rows):
         hints.append(
-            "jobs failed: after mending the cause, 'lpad rerun_fws -s FIZZLED' "
-            "('source env.sh' first)"
+            "jobs failed: after mending the cause, 'wyckflow campaign retry CAMPAIGN'"
         )
     return hints
