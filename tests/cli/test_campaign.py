@@ -34,7 +34,7 @@ def test_a_campaign_is_held_and_freed_and_status_says_so(wyckflow, submitted):
 
 
 def test_ending_asks_first(wyckflow, submitted, monkeypatch):
-    monkeypatch.setattr("typer.confirm", lambda question, abort: abort and sys.exit(1))
+    monkeypatch.setattr("typer.confirm", lambda _, abort: abort and sys.exit(1))
     assert wyckflow("campaign", "cancel", "oxides", "-p", submitted).code == 1
     done = wyckflow("campaign", "cancel", "oxides", "--yes", "-p", submitted)
     assert "1 job ended" in done.out
