@@ -92,7 +92,7 @@ def test_a_shard_without_a_gene_is_an_empty_document(job_store, tmp_path):
 
 def test_the_maker_survives_its_dictionary():
     maker = DemoFlowMaker(
-        screen_maker=ScreenMaker(max_sites=12),
+        screen_maker=ScreenMaker(screen="sustainable"),
         relax_maker=RelaxMaker(n_trials=2),
         n_shards=4,
     )

@@ -3,96 +3,120 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from jobflow import Maker
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.makers._job import wyckflow_job
-from wyckflow.schemas.screening import ScreeningDoc
+from wyckflow.makers.evidence import gather_evidence, predictions_of
+from wyckflow.schemas.screening import MOST_LISTED, ScreeningDoc, pack_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from wyckflow.screening.neutrality import NeutralityRule
+    from numpy.typing import NDArray
+
+    from wyckflow.schemas.generation import GenerationDoc
+    from wyckflow.screening.screen import Screen
+
+    Genes = Sequence[str | WyckoffGene] | GenerationDoc | ScreeningDoc
 
 
 @dataclass
 class ScreenMaker(Maker):
-    """Screen genes by size and chemistry.
+    """Screen genes: possible chemistry, size, scores, novelty.
 
-    Filters in order: repetitions, size, charge neutrality. A gene that cannot be
-    judged is not accepted, and is counted apart.
+    A gene that cannot be judged is not accepted, and is counted apart. Evidence that
+    the screen needs and nobody gives is computed, for those genes alone that come so
+    far: scores by the bundled classifiers, novelty against known crystals.
 
     Attributes
     ----------
     name
         Name of the job.
-    max_sites
-        Largest number of atoms in the conventional cell.
-    oxidation_states
-        List of oxidation states: ``icsd24_consensus``, ``icsd24``, ``icsd16``,
-        ``smact14`` or ``pymatgen_sp``.
-    requires_electronegativity_order
-        Whether every cation must be less electronegative than every anion.
-    accepts_alloys
-        Whether metals alone always pass.
-    accepts_mixed_valence
-        Whether atoms of one element may differ in charge.
+    screen
+        What to ask: name of a preset (``default``, ``published``, ``sustainable``),
+        path of a YAML file, dictionary, or screen. It is read when the maker is made,
+        so that workers need no file.
+    known
+        Known crystals to which novelty is relative, where the screen asks for it: a
+        dataset or a set of known genes, as files that the worker can read.
     """
 
     name: str = "gene screen"
-    max_sites: int = 100
-    oxidation_states: str = "icsd24_consensus"
-    requires_electronegativity_order: bool = True
-    accepts_alloys: bool = True
-    accepts_mixed_valence: bool = False
+    screen: str | Path | dict[str, Any] | Screen = "default"
+    known: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse options that no gene could meet."""
-        if self.max_sites < 1:
-            raise ValueError(f"{self.max_sites=} must be at least 1.")
-        self._neutrality_rule()
+        """Read the screen, and refuse one that cannot be asked."""
+        from wyckflow.screening.presets import load_screen
+
+        self.screen = load_screen(self.screen)
+        self.known = tuple(str(path) for path in self.known)
 
     @wyckflow_job(ScreeningDoc)
-    def make(self, genes: Sequence[str | WyckoffGene]) -> ScreeningDoc:
+    def make(
+        self,
+        genes: Genes,
+        evidence: Mapping[str, Sequence[float]] | None = None,
+        deviations: Mapping[str, Sequence[float]] | None = None,
+    ) -> ScreeningDoc:
         """Judge every gene.
 
         Parameters
         ----------
         genes
-            Genes, or their text such as ``221 Sr:a Ti:b O:c``.
+            Genes, their text such as ``221 Sr:a Ti:b O:c``, or a document that holds
+            genes, whose predictions are then evidence, too.
+        evidence
+            Numbers by name, such as scores, in the order of the genes.
+        deviations
+            Their standard deviations, where known.
         """
-        from wyckflow.screening.filters import (
-            ChargeNeutrality,
-            GeneFilter,
-            MaxSites,
-            Uniqueness,
-            screen_genes,
-        )
+        from wyckflow.screening.presets import load_costs, load_screen
+        from wyckflow.screening.table import GeneTable
 
-        filters: list[GeneFilter] = [
-            Uniqueness(),
-            MaxSites(self.max_sites),
-            ChargeNeutrality(self._neutrality_rule()),
-        ]
-        parsed = [WyckoffGene.from_text(str(gene)) for gene in genes]
-        screening = screen_genes(parsed, filters)
+        screen = load_screen(self.screen)
+        table = GeneTable.from_genes(_iter_genes(genes))
+        predicted = predictions_of(genes, screen.needs)
+        gathered = gather_evidence(
+            screen,
+            {
+                name: (_floats(v), "given to the job")
+                for name, v in (evidence or {}).items()
+            }
+            | predicted.values,
+            deviations=predicted.deviations
+            | {name: _floats(v) for name, v in (deviations or {}).items()},
+            known=self.known,
+        )
+        screening = screen.judge(table, gathered.evidence)
+        passed = screening.passed
+        accepted = None
+        if len(passed) <= MOST_LISTED:
+            accepted = [gene.to_text() for gene in screening.accepted]
         return ScreeningDoc(
-            n_genes=len(genes),
-            n_accepted=len(screening.accepted),
-            verdicts=screening.verdicts,
+            screen=screen.definition,
+            evidence=gathered.origins,
+            n_genes=len(table),
+            n_accepted=len(passed),
             funnel=screening.funnel,
-            accepted=[gene.to_text() for gene in screening.accepted],
+            costs=load_costs(screen),
+            accepted=accepted,
+            blob=pack_verdicts(screening.columns),
         )
 
-    def _neutrality_rule(self) -> NeutralityRule:
-        """Return the options of the neutrality test."""
-        from wyckflow.screening.neutrality import NeutralityRule, OxidationStates
 
-        return NeutralityRule(
-            oxidation_states=OxidationStates(self.oxidation_states),
-            requires_electronegativity_order=self.requires_electronegativity_order,
-            accepts_alloys=self.accepts_alloys,
-            accepts_mixed_valence=self.accepts_mixed_valence,
-        )
+def _iter_genes(genes: Any) -> Iterator[WyckoffGene]:
+    """Yield genes of a list or of a document."""
+    listed = genes.genes() if hasattr(genes, "genes") else genes
+    for gene in listed:
+        yield gene if isinstance(gene, WyckoffGene) else WyckoffGene.from_text(gene)
+
+
+def _floats(numbers: Any) -> NDArray[np.float64]:
+    """Return numbers as an array, none as not-a-number."""
+    return np.array([np.nan if n is None else n for n in numbers], np.float64)
