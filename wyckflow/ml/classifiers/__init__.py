@@ -1,0 +1,1 @@
+"""Classifiers of genes: metals, and what could be synthesised."""
