@@ -4,7 +4,7 @@
         [--json FILE] [--plot FILE]
 
 The genes are those of ``peers/cryspr_relaxed_dev.csv.gz``, which CrySPR built and
-relaxed with the same network. Ours get 2, 6, 12 or 20 random starts by their free
+relaxed with the same network. Ours get 2, 8, 12 or 20 random starts by their free
 coordinates, all starts of all genes in one call of the relaxer, and the best is kept.
 """
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 SEED = 0
 N_QUICK = 12
 AS_GOOD, LOWER, HIGHER = 1.0, -5.0, 50.0  # meV/atom
-COLOURS = {2: "#4c78a8", 6: "#54a24b", 12: "#f2a03d", 20: "#e45756"}
+COLOURS = {2: "#4c78a8", 8: "#54a24b", 12: "#f2a03d", 20: "#e45756"}
 INK = "#3b4252"
 
 

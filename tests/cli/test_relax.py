@@ -48,6 +48,10 @@ def test_crystals_and_genes_end_in_a_table_and_a_folder(wyckflow, folder):
     assert rows["salt"]["symmetry"] == "kept"
     assert rows["BaTiO3-221"]["symmetry"] == "broken"
     assert rows["salt"]["energy_scale"] == "chgnet-0.3.0"
+    assert float(rows["salt"]["magnetic_moments_mu_b"].split()[0]) < 0.05
+    assert rows["mixed"]["magnetic_moments_mu_b"] == ""
+    cif = (folder / "out" / "structures" / "salt.cif").read_text()
+    assert "_atom_site_wyckflow_moment_size" in cif
     written = {path.name for path in (folder / "out" / "structures").iterdir()}
     assert written == {"salt.cif", "BaTiO3-221.cif"}
     parser = CifParser(folder / "out" / "structures" / "salt.cif")
@@ -56,6 +60,7 @@ def test_crystals_and_genes_end_in_a_table_and_a_folder(wyckflow, folder):
     assert relaxed.volume / len(relaxed) == pytest.approx(volume, rel=1e-4)
     metadata = json.loads((folder / "out" / "metadata.json").read_text())
     assert metadata["options"]["free"]["kick"] > 0
+    assert metadata["options"]["halving"]["n_coarse_stages"] > 0
     assert "sha256" in metadata["potential"]
     assert "salt CsCl 221 converged" in done.out
     assert "broken" in done.out
@@ -104,5 +109,6 @@ def test_what_cannot_be_is_one_sentence(wyckflow, folder, words, message):
 
 def test_help_teaches(wyckflow):
     text = wyckflow("relax", "--help").out
-    for word in ("Example: wyckflow relax", "--gene", "--check-free", "results.csv"):
+    words = ("--gene", "--check-free", "--exhaustive", "results.csv")
+    for word in ("Example: wyckflow relax", *words):
         assert word in text

@@ -48,6 +48,21 @@ def test_readers_find_all_atoms_where_they_are(number):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_more_can_be_said_of_each_orbit():
+    cif = pytest.importorskip("pymatgen.io.cif")
+    structure = draw(194)
+    words = [f"word{number}" for number in range(structure.gene.n_orbits)]
+    text = write_cif(structure, "crystal", site_columns={"remark": words})
+    block = cif.CifFile.from_str(text).data["crystal"]
+    assert block["_atom_site_remark"] == words
+    parser = cif.CifParser.from_str(text)
+    (found,) = parser.parse_structures(primitive=False)
+    assert len(found) == structure.n_atoms
+    with pytest.raises(ValueError, match="shorter"):
+        write_cif(structure, site_columns={"remark": words[1:]})
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("number", GROUPS)
 def test_ase_agrees(number):
     read = pytest.importorskip("ase.io", reason="install wyckflow[ml]").read

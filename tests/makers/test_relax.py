@@ -61,7 +61,7 @@ def test_the_document_answers_gene_by_gene(relaxed):
     assert document.energy_scale == "chgnet-0.3.0"
     assert document.settings.fmax == 0.02
     assert document.settings.backend == "chgnet-quotient"
-    assert (document.schema_version, document.settings.n_coarse_stages) == (2, 3)
+    assert (document.schema_version, document.settings.n_coarse_stages) == (3, 4)
     assert all(item.max_force <= 0.02 for item in document.results[1:])
 
 
@@ -84,6 +84,14 @@ def test_structures_lie_in_the_blob_store_and_come_back(relaxed):
     assert iron.volume / iron.n_atoms == pytest.approx(
         document.results[1].volume_per_atom, rel=1e-6
     )
+
+
+def test_moments_stand_beside_the_energies(relaxed):
+    radon, iron, salt = read_document(*relaxed).results
+    assert radon.magnetic_moments_mu_b is None
+    # Iron has 2.2 mu_B, measured; sodium and chlorine ions have closed shells.
+    assert iron.magnetic_moments_mu_b == pytest.approx([2.2], abs=0.3)
+    assert salt.magnetic_moments_mu_b == pytest.approx([0, 0], abs=0.02)
 
 
 def test_shards_take_every_gene_once():

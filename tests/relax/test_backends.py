@@ -16,6 +16,7 @@ from wyckflow.relax.backends import (
     load_backend,
     parse_backend_name,
 )
+from wyckflow.relax.batched import BatchLimits
 from wyckflow.relax.contract import RelaxOptions
 from wyckflow.schemas.relaxation import Outcome
 
@@ -114,6 +115,47 @@ def test_both_ways_of_chgnet_agree(potential):
         assert mine.state.volume_per_atom == pytest.approx(
             theirs.state.volume_per_atom, rel=0.01
         )
+
+
+MAGNETS = [
+    make_start("229 Fe:a", [2.83] * 3),
+    make_start("225 Mn:a O:b", [4.44] * 3),
+    make_start(
+        "227 Fe:a,d O:e", [8.4] * 3, [[0.125] * 3, [0.5] * 3, [0.2547] * 3]
+    ),  # two kinds of iron
+    make_start("225 Na:a Cl:b", [5.7] * 3),
+]
+
+
+def test_moments_are_those_of_chgnets_own_calculator(potential):
+    moments = QuotientBackend(potential).magnetic_moments(MAGNETS)
+    assert moments[0][0] == pytest.approx(2.2, abs=0.3)  # iron, measured: 2.2 mu_B
+    for structure, mine in zip(MAGNETS, moments, strict=True):
+        atoms = structure.to_structure().to_ase_atoms()
+        of_atoms = np.abs(potential.calculator().get_property("magmoms", atoms))
+        owners = np.repeat(np.arange(len(mine)), structure.gene.multiplicities)
+        assert np.abs(np.array(mine)[owners] - of_atoms).max() < 1e-4
+    slow = load_backend("ase-chgnet", device="cpu").magnetic_moments(MAGNETS)
+    assert all(
+        np.allclose(mine, theirs, atol=1e-4)
+        for mine, theirs in zip(moments, slow, strict=True)
+    )
+
+
+def test_moments_do_not_depend_on_company(potential):
+    backend = QuotientBackend(potential)
+    together = backend.magnetic_moments(MAGNETS)
+    narrow = QuotientBackend(potential, BatchLimits(max_structures=1, max_edges=1))
+    for one, other in zip(together, narrow.magnetic_moments(MAGNETS), strict=True):
+        assert np.allclose(one, other, atol=1e-5)
+    assert backend.magnetic_moments([]) == []
+
+
+def test_a_calculator_without_moments_predicts_none():
+    from ase.calculators.lj import LennardJones
+
+    backend = AseBackend(LennardJones, energy_scale="lj", identity="LJ of ase")
+    assert backend.magnetic_moments(STARTS[:2]) == [None, None]
 
 
 def test_other_backends_and_weights_have_other_tags(emt):

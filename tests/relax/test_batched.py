@@ -181,6 +181,37 @@ def test_company_does_not_change_the_end(limits, random_starts, potential):
         )
 
 
+def test_a_pause_changes_nothing(random_starts, potential):
+    """In float64, whatever the company; evaluations are counted once."""
+    whole = relax_structures(random_starts, potential, OPTIONS, dtype="float64")
+    ends = [None] * len(random_starts)
+    n_steps, n_evaluations = np.zeros((2, len(random_starts)), dtype=int)
+    running = list(range(len(random_starts)))
+    for max_steps in (1, 6, 3, OPTIONS.max_steps):
+        found = relax_structures(
+            [ends[i].structure if ends[i] else random_starts[i] for i in running],
+            potential,
+            RelaxOptions(max_steps=max_steps),
+            pauses=[ends[i].pause if ends[i] else None for i in running],
+            dtype="float64",
+        )
+        for i, end in zip(running, found, strict=True):
+            assert end.state.n_steps <= max_steps
+            ends[i] = end
+            n_steps[i] += end.state.n_steps
+            n_evaluations[i] += end.state.n_evaluations
+        running = [i for i in running if ends[i].state.outcome is Outcome.STEP_LIMIT]
+        assert all(ends[i].pause for i in running)
+    assert not running
+    for i, (end, other) in enumerate(zip(ends, whole, strict=True)):
+        assert end.pause is None
+        assert n_steps[i] == other.state.n_steps
+        assert n_evaluations[i] == other.state.n_evaluations
+        assert end.state.energy_per_atom == pytest.approx(
+            other.state.energy_per_atom, abs=1e-8
+        )
+
+
 @pytest.mark.parametrize("skin", [0.0, 0.3, 2.0])
 def test_the_skin_changes_the_cost_and_not_the_end(skin, random_starts, potential):
     chosen = random_starts[3:]

@@ -13,6 +13,7 @@ pytest.importorskip("ase", reason="install wyckflow[ml]")
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import read
+from pymatgen.io.cif import CifFile
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.reduced import ReducedStructure
@@ -21,6 +22,7 @@ from wyckflow.relax.backends import AseBackend
 from wyckflow.relax.bulk import BulkOptions, count_starts, relax_entries
 from wyckflow.relax.contract import RelaxOptions
 from wyckflow.relax.free import FreeOptions
+from wyckflow.relax.halving import HalvingOptions
 from wyckflow.relax.intake import Entry, open_intake
 from wyckflow.relax.result_folder import ResultFolder, prepare_folder
 
@@ -116,6 +118,40 @@ def test_a_crystal_that_breaks_the_software_harms_nobody_else(backend):
     assert before.best.state.outcome == "converged"
 
 
+def test_starts_of_a_gene_may_race_and_a_crystal_never_does(backend):
+    gene = WyckoffGene.from_text("62 Cu:c Au:c")
+    bare = Entry("CuAu", "a line", gene)
+    raced, everything = (
+        list(
+            relax_entries(
+                [COPPER, bare, IRON], backend, BulkOptions(n_trials=8, halving=halving)
+            )
+        )
+        for halving in (HalvingOptions(), None)
+    )
+    assert raced[0].best == everything[0].best
+    assert raced[0].n_evaluations == everything[0].n_evaluations
+    assert raced[1].n_starts == everything[1].n_starts == 8
+    assert raced[1].best.state.outcome == everything[1].best.state.outcome
+    assert raced[1].best.structure.gene == gene
+    assert raced[1].n_evaluations < everything[1].n_evaluations
+    lowest = everything[1].best.state.energy_per_atom
+    assert raced[1].best.state.energy_per_atom >= lowest - 1e-4
+    assert raced[2].best.state.outcome == "unsupported_element"
+
+
+def test_progress_only_grows_and_ends_at_the_end(backend):
+    gene = WyckoffGene.from_text("62 Cu:c Au:c")
+    entries = [COPPER, Entry("CuAu", "a line", gene), REFUSED, BARE]
+    for halving in (HalvingOptions(), None):
+        told = []
+        options = BulkOptions(n_trials=4, halving=halving)
+        list(relax_entries(entries, backend, options, told.append))
+        assert told == sorted(told)
+        assert told[-1] == len(entries)
+        assert len({round(value, 6) for value in told}) > 3
+
+
 @pytest.fixture
 def written(tmp_path, backend):
     """A run with one crystal, one refusal and a check, and its folder."""
@@ -145,6 +181,32 @@ def test_the_table_says_what_became_of_everything(written):
     assert refused["outcome"] == "refused"
     assert refused["reason"] == REFUSED.refusal
     assert refused["energy_ev_per_atom"] == refused["file"] == refused["symmetry"] == ""
+
+
+class Magnetic(AseBackend):
+    """Copper whose atoms have a moment, and gold whose atoms have none."""
+
+    def magnetic_moments(self, structures):
+        sizes = {"Cu": 1.25, "Au": 0.0}
+        return [[sizes[site.element] for site in s.gene.sites] for s in structures]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_moments_are_in_the_table_and_beside_the_sites(tmp_path):
+    backend = Magnetic(
+        EMT, energy_scale="emt", identity="EMT", supported_atomic_numbers=METALS
+    )
+    options = BulkOptions(n_trials=1)
+    folder = ResultFolder(tmp_path, backend, options)
+    results = relax_entries([BARE, REFUSED, IRON], backend, options)
+    rows = list(folder.write(results, open_intake([], ["225 Cu:a"])))
+    assert [row["magnetic_moments_mu_b"] for row in rows] == ["1.250 0.000", "", ""]
+    assert [site.element for site in BARE.gene.sites] == ["Cu", "Au"]
+    path = tmp_path / "structures" / "Cu3Au.cif"
+    block = CifFile.from_file(path).data["Cu3Au"]
+    assert block["_atom_site_type_symbol"] == ["Cu", "Au"]
+    assert block["_atom_site_wyckflow_moment_size"] == ["1.250", "0.000"]
+    assert len(read(path)) == 4  # other programs pass over it
 
 
 @pytest.mark.filterwarnings("ignore")

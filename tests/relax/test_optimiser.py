@@ -82,6 +82,16 @@ def test_the_hessian_of_a_bowl_is_learned():
     assert np.allclose(hessian, np.diag([12.0, 3.0, 40.0]), rtol=0.05, atol=0.5)
 
 
+def test_a_search_can_be_told_what_to_expect():
+    search, _ = minimise(BOWLS, 3, n_evaluations=1)
+    hessian = torch.diag(torch.tensor([1.0, 60.0, 12.0], dtype=torch.float64))
+    search.expect(torch.tensor([1]), hessian[None])
+    search.radii += 9
+    search.propose(euclidean)
+    assert np.allclose(search.trials[1], CENTERS[1])  # Newton's step
+    assert not np.allclose(search.trials[0], CENTERS[0], atol=0.05)
+
+
 def test_a_row_does_not_know_of_the_others():
     alone, _ = minimise(BOWLS[1:], 3, n_evaluations=7)
     together, _ = minimise(BOWLS, 3, n_evaluations=7)

@@ -76,6 +76,21 @@ def test_without_an_error_there_is_one_call():
     assert relax_guardedly([], backend, OPTIONS) == []
 
 
+def test_a_pause_stays_with_its_structure_when_a_batch_is_halved():
+    told = []
+
+    class Pausing(Fragile):
+        def relax(self, starts, options, progress=None, *, pauses=()):
+            told.extend(zip(starts, pauses, strict=True) if pauses else ())
+            return super().relax(starts, options, progress)
+
+    pauses = [None, *(f"pause of {start.gene}" for start in STARTS[1:])]
+    relax_guardedly(STARTS, Pausing("Pd"), OPTIONS, pauses)
+    assert len(told) > len(STARTS)
+    for start, pause in told:
+        assert pause == pauses[STARTS.index(start)]
+
+
 def test_a_broken_machine_is_not_taken_for_a_result():
     backend = Fragile("Al", "Cu", error=MemoryError)
     with pytest.raises(MemoryError, match="Al"):

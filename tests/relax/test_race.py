@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from pymatgen.core import Element
 
 from wyckflow.crystal.build.trials import BuildEngine, BuildOutcome, Trial, build_trials
 from wyckflow.crystal.gene import WyckoffGene
@@ -40,8 +42,9 @@ class Wells:
     n_at_once = 8
     supported_atomic_numbers = SUPPORTED_ATOMIC_NUMBERS
 
-    def __init__(self, trap=math.nan):
+    def __init__(self, trap=math.nan, *, fails=False):
         self.trap = trap
+        self.fails = fails
         self.relaxed = []
         self.n_evaluations = 0
 
@@ -51,6 +54,11 @@ class Wells:
             if progress is not None:
                 progress(place, end)
         return ends
+
+    def magnetic_moments(self, structures):
+        if self.fails and any(item.gene == RUTILE for item in structures):
+            raise ZeroDivisionError("no moments")
+        return [[float(orbit.Z) for orbit in elements_of(s)] for s in structures]
 
     def relax_one(self, start, options):
         self.relaxed.append(start.gene.to_text())
@@ -85,6 +93,10 @@ class Wells:
             space_group_number_after=structure.gene.space_group_number,
         )
         return Relaxed(state, structure)
+
+
+def elements_of(structure):
+    return [Element(site.element) for site in structure.gene.sites]
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +156,8 @@ def test_the_race_finds_the_best_and_says_what_it_spent():
 
 
 def test_a_dropped_trial_says_when_and_why():
-    document = relax_gene(RUTILE, Wells(), OPTIONS, RACE).document
+    narrow = replace(RACE, halving=HalvingOptions(energy_window=0.01))
+    document = relax_gene(RUTILE, Wells(), OPTIONS, narrow).document
     dropped = [item for item in document.trials if item.outcome is Outcome.DROPPED]
     assert 0 < len(dropped) < 12
     for trial in dropped:
@@ -251,6 +264,21 @@ def test_progress_is_in_the_log(caplog, capfd):
     assert capfd.readouterr().out == ""
 
 
+def test_moments_come_with_what_is_kept():
+    documents, _ = relax_genes([RADON, RUTILE, ROCKSALT], Wells(), OPTIONS, RACE)
+    moments = [item.magnetic_moments_mu_b for item in documents]
+    assert moments == [None, [22.0, 8.0], [11.0, 17.0]]
+
+
+def test_a_structure_is_not_lost_for_its_moments(caplog):
+    backend = Wells(fails=True)
+    documents, structures = relax_genes([RUTILE, ROCKSALT], backend, OPTIONS, RACE)
+    moments = [item.magnetic_moments_mu_b for item in documents]
+    assert moments == [None, [11.0, 17.0]]
+    assert len(structures) == 2
+    assert "No magnetic moments of 136" in caplog.text
+
+
 def test_no_gene_is_no_work():
     assert relax_genes([], Wells(), OPTIONS, RACE) == ([], [])
 
@@ -305,7 +333,7 @@ def test_a_gene_that_breaks_the_builder_leaves_the_others_alone(monkeypatch, cap
     ("text", "n_trials"),
     [
         ("225 Na:a Cl:b", 2),
-        ("136 Ti:a O:f", 6),
+        ("136 Ti:a O:f", 8),
         ("62 Fe:c2 C:c", 12),
         ("14 Zr:e O:e2", 20),
     ],
@@ -400,7 +428,9 @@ def test_numbers_without_a_meaning_are_refused(wrong):
 
 
 def test_stages_double_their_steps_and_narrow_their_window():
-    options = HalvingOptions(n_coarse_stages=3, coarse_steps=5, energy_window=0.05)
+    options = HalvingOptions(
+        n_coarse_stages=3, coarse_steps=5, energy_window=0.05, keep_fraction=0.6
+    )
     assert [options.steps_until(stage) for stage in range(3)] == [5, 10, 20]
     windows = [options.window_after(stage) for stage in range(3)]
     assert windows == pytest.approx([0.8, 0.2, 0.05])

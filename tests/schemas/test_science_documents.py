@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from wyckflow.crystal.gene import WyckoffGene
+from wyckflow.crystal.keys import key_genes, pack_genes
 from wyckflow.crystal.reduced import ReducedStructure
 from wyckflow.errors import DocumentError
 from wyckflow.schemas import candidate, relaxation, screening
@@ -21,7 +22,15 @@ from wyckflow.schemas.relaxation import (
     RelaxationSettings,
     TrialDoc,
 )
-from wyckflow.schemas.screening import FunnelStep, GeneVerdict, ScreeningDoc
+from wyckflow.schemas.screening import (
+    FilterCost,
+    FunnelStep,
+    ReasonCount,
+    ScreenCost,
+    ScreeningDoc,
+    pack_verdicts,
+    unpack_verdicts,
+)
 from wyckflow.schemas.structures import pack_structures, unpack_structures
 
 RUTILE = ReducedStructure(
@@ -39,17 +48,8 @@ def make_screening():
     return ScreeningDoc(
         n_genes=1,
         n_accepted=0,
-        verdicts=[
-            GeneVerdict(
-                verdict="fail",
-                value=6,
-                threshold=5,
-                reason="too many atoms",
-                gene=str(gene),
-                gene_id=gene.gene_id,
-                filter="max_sites",
-            )
-        ],
+        screen={"name": "small", "filters": [{"filter": "max_sites", "max_sites": 5}]},
+        evidence={"metal": "bundled classifier"},
         funnel=[
             FunnelStep(
                 filter="max_sites",
@@ -58,9 +58,31 @@ def make_screening():
                 n_pass=0,
                 n_fail=1,
                 n_cannot_judge=0,
+                reasons=[ReasonCount(reason="too many atoms", n_genes=1)],
+            )
+        ],
+        costs=[
+            ScreenCost(
+                reference="crystals",
+                n_crystals=9,
+                share_dropped=0.5,
+                filters=[FilterCost(filter="max_sites", share_alone=0.5)],
             )
         ],
         accepted=[],
+        blob=pack_verdicts(
+            {
+                "space_groups": np.array([136]),
+                "codes": pack_genes([gene])[1],
+                "keys": key_genes([gene]),
+                "verdicts": np.array([1], np.uint8),
+                "filters": np.array([0], np.uint8),
+                "values": np.array([6.0]),
+                "thresholds": np.array([5.0]),
+                "reasons": np.array([1]),
+                "texts": np.array(["", "too many atoms"]),
+            }
+        ),
     )
 
 
@@ -186,6 +208,36 @@ def test_an_energy_that_is_no_number_is_refused(number):
         TrialDoc(
             outcome="converged", energy_per_atom=number, trial=0, seed=0, engine="x"
         )
+
+
+def test_verdicts_come_out_of_their_arrays():
+    document = make_screening()
+    (verdict,) = document.iter_verdicts()
+    assert (verdict.gene, verdict.gene_id) == (str(RUTILE.gene), RUTILE.gene.gene_id)
+    assert (verdict.verdict, verdict.filter) == ("fail", "max_sites")
+    assert (verdict.value, verdict.threshold) == (6, 5)
+    assert verdict.reason == "too many atoms"
+    assert document.genes() == []
+    nothing = document.model_copy(update={"blob": None, "n_genes": 0})
+    assert (list(nothing.iter_verdicts()), nothing.genes()) == ([], [])
+
+
+def test_arrays_that_are_no_verdicts_are_refused():
+    arrays = unpack_verdicts(make_screening().blob)
+    with pytest.raises(DocumentError, match="lacks keys"):
+        pack_verdicts({k: v for k, v in arrays.items() if k != "keys"})
+    with pytest.raises(DocumentError, match="damaged"):
+        pack_verdicts(arrays | {"keys": np.zeros(2, np.uint64)})
+    with pytest.raises(DocumentError, match="lacks"):
+        unpack_verdicts(pack_structures([RUTILE]))
+
+
+def test_a_cost_is_one_sentence():
+    (cost,) = make_screening().costs
+    assert str(cost) == "this screen drops 50.0% of 9 crystals"
+    unmeasured = [*cost.filters, FilterCost(filter="metal")]
+    partly = cost.model_copy(update={"filters": unmeasured})
+    assert "(without metal)" in str(partly)
 
 
 def test_every_field_says_what_it_is():

@@ -21,6 +21,7 @@ from wyckflow.relax.backends import QuotientBackend
 from wyckflow.relax.bulk import BulkOptions, relax_entries
 from wyckflow.relax.contract import RelaxOptions
 from wyckflow.relax.free import FreeOptions
+from wyckflow.relax.halving import HalvingOptions
 from wyckflow.relax.intake import open_intake
 from wyckflow.relax.potential import DEFAULT_WEIGHTS, load_potential
 from wyckflow.relax.result_folder import (
@@ -87,6 +88,14 @@ def relax(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of those starts.", min=0)] = 0,
+    exhaustive: Annotated[
+        bool,
+        typer.Option(
+            "--exhaustive",
+            help="Relax every start of a gene to the end. Otherwise they race: after "
+            "a few steps only the promising go on.",
+        ),
+    ] = False,
     check_free: Annotated[
         bool,
         typer.Option(
@@ -114,8 +123,8 @@ def relax(
 
     The space group is found once, held exactly, and only what it leaves free is
     varied; many crystals are relaxed together. A gene has no coordinates, so it
-    is relaxed from several random starts and the best is kept. What cannot be
-    taken is a row with a reason, and the rest goes on.
+    is relaxed from several random starts, which race, and the best is kept. What
+    cannot be taken is a row with a reason, and the rest goes on.
 
     FOLDER gets results.csv (one row per crystal), structures/NAME.cif and
     metadata.json (network, options, versions). Energies are those of CHGNet;
@@ -129,6 +138,7 @@ def relax(
         RelaxOptions(fmax=fmax, max_steps=max_steps, symprec=symprec),
         trials=trials,
         seed=seed,
+        halving=None if exhaustive else HalvingOptions(),
         supercell=supercell if check_free else None,
     )
     paths = files or []
@@ -143,13 +153,20 @@ def relax(
 
 
 def _parse_options(
-    relaxation: RelaxOptions, *, trials: int | None, seed: int, supercell: int | None
+    relaxation: RelaxOptions,
+    *,
+    trials: int | None,
+    seed: int,
+    halving: HalvingOptions | None,
+    supercell: int | None,
 ) -> BulkOptions:
     """Bring the words of the command together."""
     free = None
     if supercell is not None:
         free = FreeOptions(supercell=supercell, seed=seed)
-    return BulkOptions(relax=relaxation, n_trials=trials, seed=seed, free=free)
+    return BulkOptions(
+        relax=relaxation, n_trials=trials, seed=seed, free=free, halving=halving
+    )
 
 
 def _load_backend(weights: str, device: str, batch: int | None) -> Backend:

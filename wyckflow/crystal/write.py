@@ -12,7 +12,7 @@ from wyckflow.crystal._geometry import lengths_and_angles
 from wyckflow.crystal.tables import TRANSLATION_DENOMINATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from wyckflow.crystal.reduced import ReducedStructure
     from wyckflow.crystal.tables import SpaceGroup
@@ -29,7 +29,12 @@ _SITE_TAGS: Final = (
 )
 
 
-def write_cif(structure: ReducedStructure, name: str = "") -> str:
+def write_cif(
+    structure: ReducedStructure,
+    name: str = "",
+    *,
+    site_columns: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """Return the text of a CIF with one atom per orbit and all operations.
 
     Parameters
@@ -38,7 +43,10 @@ def write_cif(structure: ReducedStructure, name: str = "") -> str:
         Any reduced structure; the file has the setting that it has.
     name
         Of the data block; the formula if not given. White space becomes ``_``.
+    site_columns
+        More words about each orbit, by the end of their tag ``_atom_site_...``.
     """
+    more = site_columns or {}
     gene = structure.gene
     lengths, angles = lengths_and_angles(structure.lattice)
     sizes = dict(zip("abc", lengths, strict=True))
@@ -56,8 +64,11 @@ def write_cif(structure: ReducedStructure, name: str = "") -> str:
         "_space_group_symop_operation_xyz",
         *_operations(gene.space_group),
         "loop_",
-        *(f"_atom_site_{tag}" for tag in _SITE_TAGS),
-        *_sites(structure),
+        *(f"_atom_site_{tag}" for tag in (*_SITE_TAGS, *more)),
+        *(
+            " ".join(words)
+            for words in zip(_sites(structure), *more.values(), strict=True)
+        ),
         "",
     ]
     return "\n".join(lines)

@@ -35,7 +35,7 @@ class RelaxMaker(Maker):
         Name of the job.
     n_trials
         Start structures per gene. If None, by its free coordinates: 2 if it has none,
-        6 up to three, 12 up to six, else 20.
+        8 up to three, 12 up to six, else 20.
     seed
         Seed of the start structures, not negative. A gene gets the same starts in any
         shard.
@@ -77,10 +77,10 @@ class RelaxMaker(Maker):
     symprec: float = 0.01
     weights: str = "0.3.0"
     backend: str = "chgnet-quotient"
-    n_coarse_stages: int = 3
+    n_coarse_stages: int = 4
     coarse_steps: int = 5
-    energy_window: float = 0.05
-    keep_fraction: float = 0.6
+    energy_window: float = 0.1
+    keep_fraction: float = 0.5
     max_evaluations: int | None = None
 
     def __post_init__(self) -> None:

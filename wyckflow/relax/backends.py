@@ -74,6 +74,8 @@ class Backend(Protocol):
         starts: Sequence[ReducedStructure],
         options: RelaxOptions,
         progress: Progress | None = None,
+        *,
+        pauses: Sequence[object | None] = (),
     ) -> list[Relaxed]:
         """Relax structures under the symmetry of their genes.
 
@@ -85,11 +87,31 @@ class Backend(Protocol):
             When to stop.
         progress
             Called with the place of a start and its end as soon as that is known.
+        pauses
+            What came as `Relaxed.pause` with each start, if any did. Steps and
+            evaluations are those of this call alone.
 
         Returns
         -------
         list[Relaxed]
             One per start, in order. It never raises for what a structure does.
+        """
+
+    def magnetic_moments(
+        self, structures: Sequence[ReducedStructure]
+    ) -> list[list[float] | None]:
+        """Return how large the magnetic moments of structures are, in mu_B.
+
+        Parameters
+        ----------
+        structures
+            As relaxed; not changed.
+
+        Returns
+        -------
+        list
+            For each structure the size of the moment of an atom of each orbit, in the
+            order of its gene; None if the backend predicts none.
         """
 
 
@@ -145,6 +167,8 @@ class QuotientBackend:
         starts: Sequence[ReducedStructure],
         options: RelaxOptions,
         progress: Progress | None = None,
+        *,
+        pauses: Sequence[object | None] = (),
     ) -> list[Relaxed]:
         """Relax structures in batches; see `Backend.relax`."""
         from wyckflow.relax.batched import relax_structures
@@ -168,8 +192,20 @@ class QuotientBackend:
             options,
             limits=self._limits,
             progress=lambda index, end: note(able[index], end),
+            pauses=[pauses[place] for place in able] if pauses else (),
         )
         return [ends[place] for place in range(len(starts))]
+
+    def magnetic_moments(
+        self, structures: Sequence[ReducedStructure]
+    ) -> list[list[float] | None]:
+        """Ask the network; see `Backend.magnetic_moments`."""
+        from wyckflow.relax.evaluate import predict_magnetic_moments
+
+        found = predict_magnetic_moments(
+            structures, self.potential, max_edges=self._limits.max_edges
+        )
+        return [moments.tolist() for moments in found]
 
     @property
     def _limits(self) -> BatchLimits:
@@ -256,6 +292,8 @@ class AseBackend:
         starts: Sequence[ReducedStructure],
         options: RelaxOptions,
         progress: Progress | None = None,
+        *,
+        pauses: Sequence[object | None] = (),  # noqa: ARG002 (ASE makes none)
     ) -> list[Relaxed]:
         """Relax structures one by one; see `Backend.relax`."""
         from wyckflow.relax.reference import relax_structure
@@ -272,6 +310,15 @@ class AseBackend:
             if progress is not None:
                 progress(place, end)
         return ends
+
+    def magnetic_moments(
+        self, structures: Sequence[ReducedStructure]
+    ) -> list[list[float] | None]:
+        """Ask the calculator, if it knows; see `Backend.magnetic_moments`."""
+        from wyckflow.relax.reference import find_magnetic_moments
+
+        calculator = self.calculator()
+        return [find_magnetic_moments(item, calculator) for item in structures]
 
     @cached_property
     def _calculator(self) -> Any:

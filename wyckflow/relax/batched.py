@@ -12,7 +12,7 @@ from wyckflow.crystal.cell import Refusal
 from wyckflow.crystal.encode import encode_structure
 from wyckflow.crystal.reduced import ReducedStructure
 from wyckflow.relax.contract import Relaxed
-from wyckflow.relax.flight import Flight, Landing, find_absurd_cells
+from wyckflow.relax.flight import Flight, Landing, Pause, find_absurd_cells
 from wyckflow.relax.guards import (
     Problem,
     covalent_radii_per_atom,
@@ -75,6 +75,7 @@ def relax_structures(
     *,
     limits: BatchLimits | None = None,
     progress: Callable[[int, Relaxed], None] | None = None,
+    pauses: Sequence[object | None] = (),
     dtype: str = "float32",
     skin: float = SKIN,
 ) -> list[Relaxed]:
@@ -93,6 +94,10 @@ def relax_structures(
     progress
         Called with the place of a start and its end as soon as that is known, in the
         order of the ends.
+    pauses
+        Those of an earlier call that ran into the step limit, one per start; such a
+        start goes on as if it had never stopped, and what is reported of it, as what
+        the step limit counts, is of this call alone.
     dtype
         ``float32`` or ``float64``, of the network's layers.
     skin
@@ -113,9 +118,12 @@ def relax_structures(
             progress(place, end)
 
     waiting: list[int] = []
+    paused = {
+        place: pause for place, pause in enumerate(pauses) if isinstance(pause, Pause)
+    }
     for place, start in enumerate(starts):
         problem = _find_problem_of_start(start, potential.cutoff)
-        if problem:
+        if problem and place not in paused:
             finish(place, _stopped(problem))
         else:
             waiting.append(place)
@@ -128,9 +136,11 @@ def relax_structures(
         while waiting or len(flight):
             entering = _choose_entering(waiting, flight, costs, limits)
             del waiting[: len(entering)]
-            flight.admit([(place, starts[place]) for place in entering])
+            flight.admit([(p, paused.get(p, starts[p])) for p in entering])
             for landing in flight.advance():
-                end = _finish(starts[landing.key], landing, potential, options)
+                n_known = 1 if landing.key in paused else 0
+                start = starts[landing.key]
+                end = _finish(start, landing, potential, options, n_known=n_known)
                 finish(landing.key, end)
     return [ends[place] for place in range(len(starts))]
 
@@ -182,9 +192,12 @@ def _finish(
     landing: Landing,
     potential: Potential,
     options: RelaxOptions,
+    *,
+    n_known: int,
 ) -> Relaxed:
-    """Write down how one structure ended."""
+    """Write down how one structure ended; some evaluations were known before."""
     steps = max(landing.n_evaluations - 1, 0)
+    n_evaluations = max(landing.n_evaluations - n_known, 0)
     if landing.outcome in {Outcome.CONVERGED, Outcome.STEP_LIMIT, Outcome.STUCK}:
         structure = ReducedStructure(start.gene, landing.lattice, landing.parameters)
         state = RelaxedState(
@@ -194,17 +207,17 @@ def _finish(
             max_force=landing.max_force,
             max_stress_gpa=landing.max_stress_gpa,
             n_steps=steps,
-            n_evaluations=landing.n_evaluations,
+            n_evaluations=n_evaluations,
             volume_per_atom=structure.volume / structure.n_atoms,
             space_group_number_after=_find_space_group(structure, options.symprec),
         )
-        return Relaxed(state, structure)
+        return Relaxed(state, structure, landing.pause)
     problem = Problem(landing.outcome, "the network answered with no number")
     if landing.outcome is not Outcome.NON_FINITE:
         lattice, parameters = landing.last_lattice, landing.last_parameters
         found = _word_problem(start, lattice, parameters, potential.cutoff)
         problem = Problem(landing.outcome, found.reason)
-    return _stopped(problem, n_steps=steps, n_evaluations=landing.n_evaluations)
+    return _stopped(problem, n_steps=steps, n_evaluations=n_evaluations)
 
 
 def _word_problem(

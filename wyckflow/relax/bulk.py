@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from wyckflow.crystal.build.trials import build_trials
+from wyckflow.crystal.build.trials import BuildEngine, BuildOutcome, Trial, build_trials
 from wyckflow.relax.contract import Relaxed, RelaxOptions
 from wyckflow.relax.free import FreeCheck, FreeOptions, check_symmetry
 from wyckflow.relax.guards import find_unsupported_elements
+from wyckflow.relax.halving import Entrant, HalvingOptions, run_race
+from wyckflow.relax.moments import ask_for_moments
 from wyckflow.relax.quarantine import relax_guardedly
 from wyckflow.relax.race import RaceOptions, choose_best
 from wyckflow.schemas.relaxation import Outcome, RelaxedState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from wyckflow.crystal.reduced import ReducedStructure
     from wyckflow.relax.backends import Backend
     from wyckflow.relax.contract import Progress
     from wyckflow.relax.intake import Entry
+
+_Place: TypeAlias = tuple[int, int]
+"""Of an entry in its portion, and of a start among those of the entry."""
 
 _BATCHES_PER_PORTION: Final = 16
 """Full batches in a portion: enough that its thin end does not count, and few enough
@@ -41,12 +47,15 @@ class BulkOptions:
         Of those starts.
     free
         How the symmetry is checked afterwards; None if it is not.
+    halving
+        How the starts of a bare gene race; None if all are relaxed to the end.
     """
 
     relax: RelaxOptions = field(default_factory=RelaxOptions)
     n_trials: int | None = None
     seed: int = 0
     free: FreeOptions | None = None
+    halving: HalvingOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,9 @@ class Finished:
         Its share of the processor time: by evaluations, weighted with their size.
     check
         Whether the symmetry holds, where that was asked.
+    magnetic_moments
+        Size of the moment of an atom of each orbit in mu_B, in the order of the gene;
+        None without a structure, or if the backend predicts none.
     """
 
     entry: Entry
@@ -78,6 +90,7 @@ class Finished:
     n_evaluations: int = 0
     cpu_s: float = 0.0
     check: FreeCheck | None = None
+    magnetic_moments: list[float] | None = None
 
 
 def relax_entries(
@@ -162,13 +175,12 @@ def _run_portion(
         if not isinstance(start, Relaxed)
     ]
     todo = [cast("ReducedStructure", starts[o][n]) for o, n in places]
-    watched = backend
+    meter = _Meter(backend, options.relax.max_steps, len(todo))
     if report is not None and todo:
         share = len(portion) / len(todo)
-        watched = _watch(
-            backend, lambda n: report(n_before + share * min(n, len(todo)))
-        )
-    ends = dict(zip(places, relax_guardedly(todo, watched, options.relax), strict=True))
+        meter.note = lambda n_done: report(n_before + share * n_done)
+    starts_at = dict(zip(places, todo, strict=True))
+    ends = _relax_starts(portion, starts_at, meter, options)
     results: list[Finished] = []
     for owner, (entry, of_entry) in enumerate(zip(portion, starts, strict=True)):
         trials = [
@@ -176,9 +188,54 @@ def _run_portion(
             for number, start in enumerate(of_entry)
         ]
         results.append(_finish(entry, trials))
+    kept = [result.best.structure if result.best else None for result in results]
+    results = [
+        replace(result, magnetic_moments=moments)
+        for result, moments in zip(results, ask_for_moments(kept, backend), strict=True)
+    ]
     if options.free is not None:
         results = _check(results, backend, options.free)
     yield from _share_cpu(results, time.process_time() - clock)
+
+
+def _relax_starts(
+    portion: Sequence[Entry],
+    starts: Mapping[_Place, ReducedStructure],
+    meter: _Meter,
+    options: BulkOptions,
+) -> dict[_Place, Relaxed]:
+    """Relax given structures to the end, and let the starts of bare genes race."""
+    backend = cast("Backend", meter)
+    races: dict[int, list[Entrant]] = defaultdict(list)
+    if options.halving is not None:
+        for (owner, number), start in starts.items():
+            if portion[owner].structure is None:
+                races[owner].append(Entrant(_describe_start(start, number, options)))
+    alone = {place: start for place, start in starts.items() if place[0] not in races}
+    relaxed = relax_guardedly(list(alone.values()), backend, options.relax)
+    ends = dict(zip(alone, relaxed, strict=True))
+    if options.halving is not None and races:
+        fields = list(races.values())
+        run_race(fields, backend, options.relax, options.halving, meter.settle)
+    for owner, entrants in races.items():
+        for entrant in entrants:
+            end = Relaxed(entrant.state(), entrant.end.structure)
+            ends[owner, entrant.trial.number] = end
+    return ends
+
+
+def _describe_start(
+    start: ReducedStructure, number: int, options: BulkOptions
+) -> Trial:
+    """Return a start as a race knows it."""
+    return Trial(
+        gene=start.gene,
+        number=number,
+        seed=options.seed,
+        engine=BuildEngine.AUTO,
+        outcome=BuildOutcome.BUILT,
+        structure=start,
+    )
 
 
 def _make_starts(
@@ -248,13 +305,15 @@ def _share_cpu(results: Sequence[Finished], cpu_s: float) -> Iterator[Finished]:
         yield replace(result, cpu_s=cpu_s * weight / total)
 
 
-class _Watched:
-    """A backend whose ends are counted."""
+class _Meter:
+    """A backend that counts the structures that have come to their end."""
 
-    def __init__(self, backend: Backend, note: Callable[[int], None]) -> None:
+    def __init__(self, backend: Backend, max_steps: int, n_structures: int) -> None:
+        self.note: Callable[[int], None] = lambda _: None
         self._backend = backend
-        self._note = note
-        self._n_ended = 0
+        self._max_steps = max_steps
+        self._n_structures = n_structures
+        self._n_done = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
@@ -264,15 +323,23 @@ class _Watched:
         starts: Sequence[ReducedStructure],
         options: RelaxOptions,
         progress: Progress | None = None,
+        *,
+        pauses: Sequence[object | None] = (),
     ) -> list[Relaxed]:
         def count(place: int, end: Relaxed) -> None:
-            self._n_ended += 1
-            self._note(self._n_ended)
+            is_pause = end.state.outcome is Outcome.STEP_LIMIT
+            if not is_pause or options.max_steps >= self._max_steps:
+                self._set(self._n_done + 1)
             if progress is not None:
                 progress(place, end)
 
-        return self._backend.relax(starts, options, count)
+        more = {"pauses": pauses} if pauses else {}
+        return self._backend.relax(starts, options, count, **more)
 
+    def settle(self, n_running: int) -> None:
+        """Count those that a stage of a race dropped."""
+        self._set(max(self._n_structures - n_running, self._n_done))
 
-def _watch(backend: Backend, note: Callable[[int], None]) -> Backend:
-    return cast("Backend", _Watched(backend, note))
+    def _set(self, n_done: int) -> None:
+        self._n_done = min(n_done, self._n_structures)
+        self.note(self._n_done)

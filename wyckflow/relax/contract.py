@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class RelaxOptions:
 
     def __post_init__(self) -> None:
         """Refuse limits that cannot be met."""
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for option in fields(self):
+            value = getattr(self, option.name)
             if not (value > 0 and math.isfinite(value)):
                 raise ValueError(
-                    f"{field.name}={value!r} must be a positive number; the default is "
-                    f"{field.default}."
+                    f"{option.name}={value!r} must be a positive number; the default "
+                    f"is {option.default}."
                 )
 
 
@@ -61,10 +61,14 @@ class Relaxed:
         Outcome and numbers.
     structure
         The structure, if it converged or ran into the step limit.
+    pause
+        What the same relaxer can go on from after the step limit, with all that its
+        search has learned; None if it must begin anew from the structure.
     """
 
     state: RelaxedState
     structure: ReducedStructure | None = None
+    pause: object | None = field(default=None, repr=False, compare=False)
 
 
 Progress = Callable[[int, Relaxed], None]

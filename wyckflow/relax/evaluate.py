@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wyckflow.relax.batched import estimate_edges
 from wyckflow.relax.network import QuotientNetwork
-from wyckflow.relax.quotient.cells import stack_lattices, stack_parameters
+from wyckflow.relax.quotient.cells import stack_parameters
 from wyckflow.relax.quotient.search import find_topology
 from wyckflow.relax.variables import Variables, find_forces, find_stresses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from wyckflow.crystal.reduced import ReducedStructure
     from wyckflow.relax.potential import Potential
+    from wyckflow.relax.quotient.topology import Topology
 
     Floats = NDArray[np.float64]
 
@@ -83,6 +86,77 @@ def evaluate_structures(
     return predictions
 
 
+def predict_magnetic_moments(
+    structures: Sequence[ReducedStructure],
+    potential: Potential,
+    *,
+    max_edges: float = 8000,
+    dtype: str = "float32",
+) -> list[Floats]:
+    """Predict how large the magnetic moments are, without energies or forces.
+
+    Parameters
+    ----------
+    structures
+        Of elements that the network knows.
+    potential
+        The network.
+    max_edges
+        Classes of neighbours at once, as estimated; a structure that has more is
+        evaluated alone.
+    dtype
+        ``float32`` or ``float64``, of the network's layers.
+
+    Returns
+    -------
+    list[ndarray]
+        For each structure the size of the moment of an atom of each orbit in mu_B, in
+        the order of the gene. The network knows no directions.
+    """
+    network = QuotientNetwork(potential, dtype)
+    moments: list[Floats] = []
+    for batch in _split_by_edges(structures, max_edges):
+        variables = Variables.from_structures(batch, network.device)
+        parameters = stack_parameters(batch, network.device)
+        topology = _look_around(variables, parameters, network)
+        of_orbits = network.magnetic_moments(
+            variables.cells, topology, parameters, variables.lattices
+        )
+        sizes = [structure.gene.n_orbits for structure in batch]
+        moments += [part.numpy() for part in of_orbits.cpu().split(sizes)]
+    return moments
+
+
+def _split_by_edges(
+    structures: Sequence[ReducedStructure], max_edges: float
+) -> Iterator[list[ReducedStructure]]:
+    """Yield neighbouring structures that fit into the memory together."""
+    batch: list[ReducedStructure] = []
+    n_edges = 0.0
+    for structure in structures:
+        cost = estimate_edges(structure)
+        if batch and n_edges + cost > max_edges:
+            yield batch
+            batch, n_edges = [], 0.0
+        batch.append(structure)
+        n_edges += cost
+    if batch:
+        yield batch
+
+
+def _look_around(
+    variables: Variables, parameters: Tensor, network: QuotientNetwork
+) -> Topology:
+    """Find the neighbours that the network sees."""
+    return find_topology(
+        variables.cells,
+        parameters,
+        variables.lattices,
+        edge_cutoff=network.edge_cutoff,
+        angle_cutoff=network.angle_cutoff,
+    )
+
+
 def _evaluate_batch(
     structures: Sequence[ReducedStructure],
     network: QuotientNetwork,
@@ -93,14 +167,8 @@ def _evaluate_batch(
     variables = Variables.from_structures(structures, network.device)
     cells = variables.cells
     parameters = stack_parameters(structures, network.device)
-    lattices = stack_lattices(structures, network.device)
-    topology = find_topology(
-        cells,
-        parameters,
-        lattices,
-        edge_cutoff=network.edge_cutoff,
-        angle_cutoff=network.angle_cutoff,
-    )
+    lattices = variables.lattices
+    topology = _look_around(variables, parameters, network)
     found = network.evaluate(cells, topology, parameters, lattices)
     sizes = [structure.n_atoms for structure in structures]
     forces = find_forces(cells, lattices, found).cpu().split(sizes)

@@ -19,7 +19,7 @@ from wyckflow.relax.quarantine import relax_guardedly
 from wyckflow.schemas.relaxation import Outcome, RelaxedState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from wyckflow.crystal.build.trials import Trial
     from wyckflow.crystal.reduced import ReducedStructure
@@ -71,10 +71,10 @@ class HalvingOptions:
         If a number is out of range.
     """
 
-    n_coarse_stages: int = 3
+    n_coarse_stages: int = 4
     coarse_steps: int = 5
-    energy_window: float = 0.05
-    keep_fraction: float = 0.6
+    energy_window: float = 0.1
+    keep_fraction: float = 0.5
     max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
@@ -221,6 +221,7 @@ def run_race(
     backend: Backend,
     relax_options: RelaxOptions,
     options: HalvingOptions,
+    on_stage: Callable[[int], None] | None = None,
 ) -> None:
     """Take all trials as far as they deserve.
 
@@ -234,12 +235,16 @@ def run_race(
         When a trial is done.
     options
         Who goes on.
+    on_stage
+        Told after each coarse stage how many trials still run.
     """
     for stage in range(options.n_coarse_stages):
         n_steps = min(options.steps_until(stage), relax_options.max_steps)
         _advance(fields, n_steps, backend, relax_options, options)
         for entrants in fields:
             _drop_after(stage, entrants, options)
+        if on_stage is not None:
+            on_stage(sum(len(_running(entrants)) for entrants in fields))
     while _advance(fields, relax_options.max_steps, backend, relax_options, options):
         for entrants in fields:
             _readmit(entrants)
@@ -263,7 +268,7 @@ def _advance(
             missing = steps_until - entrant.n_granted
             if missing <= 0:
                 continue
-            n_steps = budget.grant(missing)
+            n_steps = budget.grant(missing, anew=entrant.end.pause is None)
             entrant.n_granted += n_steps
             if n_steps:
                 groups[n_steps].append(entrant)
@@ -281,7 +286,8 @@ def _relax_group(
 ) -> None:
     """Relax trials with the same limit of steps."""
     starts = [item.structure for item in group if item.structure is not None]
-    ends = relax_guardedly(starts, backend, relax_options)
+    pauses = [item.end.pause for item in group if item.structure is not None]
+    ends = relax_guardedly(starts, backend, relax_options, pauses)
     for entrant, end in zip(group, ends, strict=True):
         entrant.take(end)
     logger.info(
@@ -299,16 +305,16 @@ class _Budget:
         spent = sum(item.end.state.n_evaluations for item in entrants)
         self._rest = None if limit is None else limit - spent
 
-    def grant(self, n_steps: int) -> int:
-        """Return how many steps are allowed; each stage evaluates its start anew."""
+    def grant(self, n_steps: int, *, anew: bool) -> int:
+        """Return how many steps are allowed; who begins anew evaluates its start."""
         if self._rest is None:
             return n_steps
-        affordable = self._rest - 1
+        affordable = self._rest - anew
         if affordable < n_steps and affordable > _COARSE_GRAIN:
             affordable -= affordable % _COARSE_GRAIN
         granted = max(min(n_steps, affordable), 0)
         if granted:
-            self._rest -= granted + 1
+            self._rest -= granted + anew
         return granted
 
 

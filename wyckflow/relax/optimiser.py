@@ -166,6 +166,24 @@ class Search:
             inverse_hessians=pad(self.inverse_hessians, (0, extra, 0, extra)),
         )
 
+    def expect(self, rows: Tensor, hessians: Tensor) -> None:
+        """Begin some searches with a guess of the second derivatives.
+
+        Parameters
+        ----------
+        rows
+            Which.
+        hessians
+            Positive definite, for the first columns, in eV per unit squared.
+        """
+        import torch
+
+        width = hessians.shape[1]
+        inverses = torch.cholesky_inverse(torch.linalg.cholesky(hessians))
+        known = self.inverse_hessians.clone()
+        known[rows, :width, :width] = inverses
+        self.inverse_hessians = known
+
     def observe(
         self, energies: Tensor, gradients: Tensor, tolerances: Tensor
     ) -> Tensor:

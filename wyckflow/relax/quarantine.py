@@ -9,7 +9,7 @@ culprit is alone, and that one ends with the exception as its reason.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -30,7 +30,10 @@ _LONGEST_REASON: Final = 300
 
 
 def relax_guardedly(
-    starts: Sequence[ReducedStructure], backend: Backend, options: RelaxOptions
+    starts: Sequence[ReducedStructure],
+    backend: Backend,
+    options: RelaxOptions,
+    pauses: Sequence[object | None] = (),
 ) -> list[Relaxed]:
     """Relax structures, and survive those that raise.
 
@@ -42,6 +45,8 @@ def relax_guardedly(
         What relaxes.
     options
         When to stop.
+    pauses
+        What came as `Relaxed.pause` with each start, if any did.
 
     Returns
     -------
@@ -58,7 +63,7 @@ def relax_guardedly(
     batches = [list(range(len(starts)))] if starts else []
     while batches:
         batch = batches.pop()
-        batch_ends, error = _try_batch(batch, starts, backend, options)
+        batch_ends, error = _try_batch(batch, starts, backend, options, pauses)
         ends |= batch_ends
         if error is None:
             continue
@@ -93,6 +98,7 @@ def _try_batch(
     starts: Sequence[ReducedStructure],
     backend: Backend,
     options: RelaxOptions,
+    pauses: Sequence[object | None],
 ) -> tuple[dict[int, Relaxed], Exception | None]:
     """Relax a batch; return who came to an end, and the error that stopped it."""
     ends: dict[int, Relaxed] = {}
@@ -100,8 +106,11 @@ def _try_batch(
     def note(place: int, end: Relaxed) -> None:
         ends[batch[place]] = end
 
+    more: dict[str, Any] = {}
+    if any(pause is not None for pause in pauses):  # then the backend knows them
+        more["pauses"] = [pauses[place] for place in batch]
     try:
-        found = backend.relax([starts[place] for place in batch], options, note)
+        found = backend.relax([starts[place] for place in batch], options, note, **more)
     except Exception as error:  # noqa: BLE001 (any bug; it is logged with its traceback)
         return ends, error
     return dict(zip(batch, found, strict=True)), None

@@ -125,6 +125,31 @@ def relax_structure(
     return _finished(start, atoms, found, n_steps, options)
 
 
+def find_magnetic_moments(
+    structure: ReducedStructure, calculator: Any
+) -> list[float] | None:
+    """Return how large the magnetic moments of a structure are, in mu_B.
+
+    Parameters
+    ----------
+    structure
+        Any structure.
+    calculator
+        Of ASE.
+
+    Returns
+    -------
+    list[float] or None
+        The mean size of the moments of each orbit's atoms, in the order of the gene;
+        None if the calculator predicts none.
+    """
+    if "magmoms" not in calculator.implemented_properties:
+        return None
+    sizes = np.abs(calculator.get_property("magmoms", _to_atoms(structure)))
+    owners = structure.orbit_table.site_indices
+    return [float(sizes[owners == site].mean()) for site in range(len(set(owners)))]
+
+
 def _to_atoms(start: ReducedStructure) -> Any:
     """Convert to ASE, atom by atom in the order of the orbits."""
     from ase import Atoms

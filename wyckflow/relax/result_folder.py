@@ -27,6 +27,10 @@ STRUCTURES: Final = "structures"
 REFUSED: Final = "refused"
 """Outcome of what could not be taken at all."""
 
+MOMENT_TAG: Final = "wyckflow_moment_size"
+"""Of a CIF: how large the moment of a site is in mu_B. The standard has words for
+moments with a direction only, and the network predicts none."""
+
 _FILE: Final = "file"
 _COLUMNS: Final = (
     "name",
@@ -40,6 +44,7 @@ _COLUMNS: Final = (
     "volume_a3_per_atom",
     "max_force_ev_per_a",
     "max_stress_gpa",
+    "magnetic_moments_mu_b",
     "n_steps",
     "n_evaluations",
     "cpu_s",
@@ -109,7 +114,12 @@ class ResultFolder:
         self.outcomes[row["outcome"]] += 1
         if result.best is not None and result.best.structure is not None:
             row[_FILE] = f"{STRUCTURES}/{result.entry.name}.cif"
-            text = write_cif(result.best.structure, result.entry.name)
+            columns = {MOMENT_TAG: _words(result.magnetic_moments)}
+            text = write_cif(
+                result.best.structure,
+                result.entry.name,
+                site_columns=columns if result.magnetic_moments else None,
+            )
             (self.path / row[_FILE]).write_text(text, encoding="utf-8")
         return {name: row.get(name, "") for name in self._columns}
 
@@ -172,6 +182,7 @@ def make_row(result: Finished, energy_scale: str) -> dict[str, Any]:
         "n_starts": result.n_starts,
         "best_start": result.best_start,
     }
+    row["magnetic_moments_mu_b"] = " ".join(_words(result.magnetic_moments))
     if result.check is not None:
         groups = result.check.space_group_numbers
         row |= {
@@ -237,6 +248,10 @@ def _list_structures(path: Path) -> list[Path]:
         names = [row.get(_FILE) or "" for row in csv.DictReader(stream)]
     files = [path / name for name in names if name]
     return [file for file in files if file.parent == path / STRUCTURES]
+
+
+def _words(moments: Sequence[float] | None) -> list[str]:
+    return [f"{moment:.3f}" for moment in moments or ()]
 
 
 def _round(value: float | None, digits: int) -> float | None:

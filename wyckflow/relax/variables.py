@@ -236,6 +236,18 @@ class Variables:
     def _is_strain(self) -> Tensor:
         return self.strains.square().sum((2, 3))
 
+    def columns_of(self, orbits: Tensor, width: int) -> Tensor:
+        """Return the variables behind the coordinates of some orbits.
+
+        Parameters
+        ----------
+        orbits
+            Their rows.
+        width
+            What stands for a coordinate that is not free.
+        """
+        return self._columns(width)[orbits]
+
     def _columns(self, width: int) -> Tensor:
         """Return columns, with the fill-up column for coordinates that are not free."""
         return self.orbits.columns.clamp(max=width)

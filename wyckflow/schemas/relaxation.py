@@ -111,6 +111,13 @@ class RelaxationDoc(RelaxedState):
     best_trial: int | None = Field(
         default=None, ge=0, description="Trial the numbers come from; null if none ran."
     )
+    magnetic_moments_mu_b: list[FiniteFloat] | None = Field(
+        default=None,
+        description="Size of the magnetic moment of an atom of each orbit, in mu_B and "
+        "in the order of the gene. The network predicts sizes alone: nothing says how "
+        "the moments are ordered, and the energy is not that of another order. Null "
+        "without a structure, if the backend predicts none, and before version 3.",
+    )
     structure_index: int | None = Field(
         default=None,
         ge=0,
@@ -175,7 +182,7 @@ class RelaxationSettings(BaseModel):
 class RelaxationBatchDoc(WyckflowDoc):
     """The relaxations of one job, in the order of its input."""
 
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     energy_scale: str = Field(
         description="Scale of every energy here, such as 'chgnet-0.3.0'; energies of "
