@@ -8,10 +8,10 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types layers docs unit slow bench clean
+.PHONY: help setup demo test lint types layers docs unit slow bench hull-reference clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## Make .venv and install the package with constraints.txt
 
@@ -58,6 +58,14 @@ slow: setup ## The tests that take minutes
 
 bench: setup ## Run benchmarks/ and print figures beside targets
 	@$(BIN)/python benchmarks/run.py
+
+hull-reference: setup ## Relax the known phases again, and write the bundled sets and calibration
+	@test -n "$$WYCKFLOW_DATA" || { echo "set WYCKFLOW_DATA to the folder of the data"; exit 1; }
+	@$(BIN)/python benchmarks/_hull_bundle.py --data "$$WYCKFLOW_DATA" --work hull-reference
+	@$(BIN)/python benchmarks/calibration.py --work hull-reference --plots docs/_static --fit
+
+classifiers: setup ## Train the bundled classifiers again from the folder WYCKFLOW_DATA
+	@$(BIN)/python -m wyckflow.ml.classifiers.bundling
 
 clean: ## Remove what was built; data and databases stay
 	rm -rf build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

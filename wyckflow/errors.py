@@ -68,6 +68,13 @@ class TargetError(WyckflowError):
     """
 
 
+class CampaignError(WyckflowError):
+    """A campaign's file is wrong, or a campaign cannot do what is asked.
+
+    Not a ValueError, which pydantic would hide in a report of its own.
+    """
+
+
 class ModelError(WyckflowError):
     """A model is not there, or cannot give what is asked of it."""
 

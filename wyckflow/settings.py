@@ -62,6 +62,12 @@ class WyckflowSettings(BaseSettings):
         "'wyckflow' in the user's cache folder. On a disk that all workers share, any "
         "of them can go on.",
     )
+    references: Path | None = Field(
+        default=None,
+        description="Folder of reference sets for the hull, each a file named by its "
+        "version, as 'wyckflow hull export' writes them. If unset, 'references' in the "
+        "project folder.",
+    )
     device: str = Field(
         default="auto",
         description="Where networks run: auto (an accelerator if there is one), "
@@ -141,6 +147,12 @@ class WyckflowSettings(BaseSettings):
             return self.project / "scratch"
         cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         return Path(cache).expanduser() / "wyckflow"
+
+    def references_folder(self) -> Path | None:
+        """Return the folder of reference sets by version; none without a project."""
+        if self.references is not None:
+            return self.references.expanduser()
+        return None if self.project is None else self.project / "references"
 
     def password(self) -> str | None:
         """Return the database password given apart from the URI, if any.

@@ -12,8 +12,13 @@ from jobflow import Flow, Job, Maker
 import wyckflow.flows
 import wyckflow.makers
 from wyckflow.flows.demo import DemoFlowMaker
+from wyckflow.flows.hull import HullReferenceFlowMaker
+from wyckflow.makers.hull import HullMaker
+from wyckflow.makers.phonon import PhononMaker
+from wyckflow.makers.reference import CollectReferenceMaker, HullReferenceMaker
 from wyckflow.makers.relax import RelaxMaker
 from wyckflow.makers.screen import ScreenMaker
+from wyckflow.makers.train_classifier import TrainClassifierMaker
 from wyckflow.resources import CATEGORY_BY_JOB_NAME, Category, check_routed, route
 from wyckflow.schemas.base import WyckflowDoc
 
@@ -21,8 +26,14 @@ GENES = ["221 Sr:a Ti:b O:c", "225 Na:a Cl:b"]
 
 EXAMPLES = {
     DemoFlowMaker: (GENES,),
+    PhononMaker: ([],),
+    HullMaker: ([], "chgnet-0.3.0"),
+    HullReferenceMaker: (["phases.csv"],),
+    HullReferenceFlowMaker: (["phases.csv"],),
+    CollectReferenceMaker: ([],),
     RelaxMaker: (GENES,),
     ScreenMaker: (GENES,),
+    TrainClassifierMaker: (["made.npz"], ["hypothetical.npz"]),
 }
 """Arguments of ``make`` for each maker: a new maker adds a line."""
 

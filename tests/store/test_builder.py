@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from pymatgen.core import Structure
 
 from wyckflow.crystal.gene import WyckoffGene
+from wyckflow.crystal.keys import key_genes, pack_genes
 from wyckflow.crystal.reduced import ReducedStructure
 from wyckflow.errors import DatabaseError, DocumentError
 from wyckflow.schemas.candidate import CandidateDoc
@@ -15,7 +17,13 @@ from wyckflow.schemas.relaxation import (
     RelaxationDoc,
     RelaxationSettings,
 )
-from wyckflow.schemas.screening import GeneVerdict, ScreeningDoc, Verdict
+from wyckflow.schemas.screening import (
+    NO_FILTER,
+    VERDICTS,
+    ScreeningDoc,
+    Verdict,
+    pack_verdicts,
+)
 from wyckflow.schemas.structures import pack_structures
 from wyckflow.store.builder import build_candidates
 from wyckflow.store.connect import Database
@@ -48,12 +56,22 @@ def put(database):
 
 
 def screening(*rows):
-    verdicts = [
-        GeneVerdict(gene=text, gene_id=gene(text).gene_id, verdict=verdict)
-        for text, verdict in rows
-    ]
+    genes = [gene(text) for text, _ in rows]
+    numbers, codes = pack_genes(genes)
+    nothing = np.full(len(rows), np.nan)
+    arrays = {
+        "space_groups": numbers,
+        "codes": codes,
+        "keys": key_genes(genes),
+        "verdicts": np.array([VERDICTS.index(verdict) for _, verdict in rows]),
+        "filters": np.full(len(rows), NO_FILTER),
+        "values": nothing,
+        "thresholds": nothing,
+        "reasons": np.zeros(len(rows), int),
+        "texts": np.array([""]),
+    }
     return ScreeningDoc(
-        n_genes=len(rows), n_accepted=0, verdicts=verdicts, funnel=[], accepted=[]
+        n_genes=len(rows), n_accepted=0, funnel=[], blob=pack_verdicts(arrays)
     )
 
 

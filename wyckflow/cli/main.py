@@ -13,14 +13,21 @@ from wyckflow import __version__
 from wyckflow.cli import (
     campaign,
     candidates,
+    classifier,
     data,
     database,
     demo,
     doctor,
+    evaluate,
+    explain,
+    generate,
+    hull,
+    hull_build,
     init,
     model,
     phonon,
     relax,
+    screen,
     status,
     worker,
 )
@@ -53,13 +60,20 @@ app = typer.Typer(
 app.add_typer(database.app, name="db")
 app.add_typer(worker.app, name="worker")
 app.add_typer(data.app, name="data")
+hull.app.command("build", no_args_is_help=True)(hull_build.build)
+app.add_typer(hull.app, name="hull")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(model.app, name="model")
+app.add_typer(classifier.app, name="classifier")
 app.command("init")(init.init)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.command("generate")(generate.generate)
 app.command("relax")(relax.relax)
+app.command("screen")(screen.screen)
+app.command("explain")(explain.explain)
+app.command("evaluate")(evaluate.evaluate)
 app.command("phonon")(phonon.phonon)
 app.command("candidates")(candidates.candidates)
 

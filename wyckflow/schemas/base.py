@@ -7,6 +7,7 @@ import platform
 import socket
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, ClassVar, Self
 
@@ -20,8 +21,10 @@ KEY_PACKAGES = (
     "fireworks",
     "jobflow",
     "numpy",
+    "phonopy",
     "pymatgen",
     "pyxtal",
+    "seekpath",
     "smact",
     "spglib",
     "torch",
@@ -92,7 +95,7 @@ class Provenance(BaseModel):
         return cls(
             wyckflow_version=__version__,
             python_version=platform.python_version(),
-            packages=_installed_versions(),
+            packages=[item.model_copy() for item in _installed_versions()],
             model=model,
             host=socket.gethostname(),
             platform=f"{sys.platform} {platform.machine()}",
@@ -143,12 +146,13 @@ class WyckflowDoc(BaseModel):
         return {**content, "schema_version": found}
 
 
-def _installed_versions() -> list[PackageVersion]:
-    """List the key packages that are installed here."""
+@cache
+def _installed_versions() -> tuple[PackageVersion, ...]:
+    """List the key packages that are installed here; asked of the disk once."""
     found = []
     for name in KEY_PACKAGES:
         try:
             found.append(PackageVersion(name=name, version=version(name)))
         except PackageNotFoundError:
             continue
-    return found
+    return tuple(found)

@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from wyckflow.crystal.tables import CrystalSystem
 from wyckflow.schemas.base import UtcDatetime, WyckflowDoc
+from wyckflow.schemas.phonon import LatticeStability
 from wyckflow.schemas.screening import Judgement, Verdict
+from wyckflow.schemas.stability import DecompositionProduct, ReferenceCompleteness
 
 
 class StageOutcome(BaseModel):
@@ -68,13 +70,59 @@ class CandidateDoc(WyckflowDoc):
     volume_per_atom: FiniteFloat | None = Field(
         default=None, description="Volume of the relaxed structure, A^3/atom."
     )
+    magnetic_moments_mu_b: list[FiniteFloat] | None = Field(
+        default=None,
+        description="Sizes of the moments that CHGNet predicts, per orbit in the order "
+        "of the gene, mu_B; it predicts no directions.",
+    )
     formation_energy_per_atom: FiniteFloat | None = Field(
         default=None, description="Energy relative to the elements, eV/atom."
     )
     energy_above_hull: FiniteFloat | None = Field(
         default=None,
         description="Energy above the hull of competing phases, eV/atom; negative "
-        "where it would lower the hull.",
+        "where it would lower the hull; a lower bound if phases are missing.",
+    )
+    lattice_stability: LatticeStability | None = Field(
+        default=None, description="Whether its lattice holds, by phonons."
+    )
+    min_phonon_frequency_thz: FiniteFloat | None = Field(
+        default=None,
+        description="Lowest phonon frequency at the wave vectors that fit the "
+        "supercell, translations left out, THz; negative if imaginary.",
+    )
+    hull_scale: str | None = Field(
+        default=None, description="Energy scale of the hull, that of the energy."
+    )
+    hull_version: str | None = Field(
+        default=None,
+        description="Hash of the competing phases: 'wyckflow hull show' finds them.",
+    )
+    decomposition: list[DecompositionProduct] = Field(
+        default_factory=list,
+        description="Stable phases of the same composition, most atoms first.",
+    )
+    hull_completeness: ReferenceCompleteness | None = Field(
+        default=None,
+        description="How much the reference knows of the chemical system.",
+    )
+    probability_within_0_mev: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Probability of lying on the DFT hull or below it.",
+    )
+    probability_within_50_mev: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Probability of lying within 0.05 eV/atom of the DFT hull.",
+    )
+    probability_within_100_mev: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Probability of lying within 0.1 eV/atom of the DFT hull.",
     )
     band_gap: FiniteFloat | None = Field(
         default=None, description="Fundamental band gap, eV; zero for a metal."

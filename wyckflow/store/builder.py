@@ -19,6 +19,7 @@ from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.schemas.candidate import CandidateDoc
 from wyckflow.store.connect import OUTPUTS, explain
 from wyckflow.store.joins import JOINS
+from wyckflow.store.rerank import refresh_campaign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,7 @@ class BuildReport:
 
     n_outputs: int
     n_candidates: int
+    n_ranked_again: int = 0
 
 
 def build_candidates(
@@ -67,7 +69,9 @@ def build_candidates(
             n_candidates += _join(mongo, store, campaign, output)
             n_outputs += 1
     store.close()
-    return BuildReport(n_outputs, n_candidates)
+    # What was joined may be older than the phases that the campaign has found since.
+    n_ranked_again = refresh_campaign(database, campaign)
+    return BuildReport(n_outputs, n_candidates, n_ranked_again)
 
 
 def list_campaigns(database: Database) -> list[str]:

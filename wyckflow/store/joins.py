@@ -9,13 +9,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from wyckflow.schemas.candidate import CandidateDoc, StageOutcome, StageVerdict
+from wyckflow.schemas.phonon import LatticeStability
+from wyckflow.schemas.screening import Verdict
 from wyckflow.schemas.structures import unpack_structures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from wyckflow.schemas.phonon import PhononBatchDoc
     from wyckflow.schemas.relaxation import RelaxationBatchDoc
     from wyckflow.schemas.screening import ScreeningDoc
+    from wyckflow.schemas.stability import StabilityBatchDoc, StabilityVerdict
+
+HULL_STAGE: Final = "hull distance"
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Join:
 def _screening_parts(document: ScreeningDoc) -> Iterator[Part]:
     """Yield the verdict on each gene; one met twice keeps its first."""
     seen = set()
-    for item in document.verdicts:
+    for item in document.iter_verdicts():
         if item.gene_id in seen:
             continue
         seen.add(item.gene_id)
@@ -98,15 +104,99 @@ def _relaxation_parts(document: RelaxationBatchDoc) -> Iterator[Part]:
             "energy_scale": document.energy_scale,
             "is_symmetry_kept": item.is_symmetry_kept,
             "volume_per_atom": item.volume_per_atom,
+            "magnetic_moments_mu_b": item.magnetic_moments_mu_b,
             "structure": relaxed.to_structure().as_dict() if relaxed else None,
         }
         outcome = StageOutcome(stage="chgnet relax", outcome=item.outcome)
         yield Part(item.gene, item.gene_id, fields=found, outcome=outcome)
 
 
+def _phonon_parts(document: PhononBatchDoc) -> Iterator[Part]:
+    """Yield the verdict on each lattice; only a clear instability rejects."""
+    for item in document.results:
+        if item.gene is None or item.gene_id is None:
+            continue
+        found = {
+            "lattice_stability": item.verdict,
+            "min_phonon_frequency_thz": item.min_frequency_thz,
+        }
+        verdict = StageVerdict(
+            stage="chgnet phonon",
+            verdict=_VERDICT_BY_LATTICE.get(item.verdict, Verdict.PASS),
+            value=item.min_frequency_thz,
+            threshold=-document.settings.reject_thz,
+            reason=item.reason,
+        )
+        yield Part(item.gene, item.gene_id, fields=found, verdict=verdict)
+
+
+_VERDICT_BY_LATTICE: Final = {
+    LatticeStability.UNSTABLE: Verdict.FAIL,
+    LatticeStability.CANNOT_JUDGE: Verdict.CANNOT_JUDGE,
+}
+
+
+def stability_fields(
+    verdict: StabilityVerdict, *, scale: str, hull_version: str
+) -> dict[str, Any]:
+    """Return what a verdict of the hull says of a candidate, by field.
+
+    Parameters
+    ----------
+    verdict
+        On its gene.
+    scale
+        Of the energies.
+    hull_version
+        Version of the hull that gave it.
+    """
+    names = (
+        "energy_above_hull",
+        "formation_energy_per_atom",
+        "decomposition",
+        "probability_within_0_mev",
+        "probability_within_50_mev",
+        "probability_within_100_mev",
+    )
+    return {
+        **{name: getattr(verdict, name) for name in names},
+        "hull_scale": scale,
+        "hull_version": hull_version,
+        "hull_completeness": verdict.completeness,
+    }
+
+
+def stability_link(verdict: StabilityVerdict) -> StageVerdict:
+    """Return a verdict of the hull as a link in the chain of decisions.
+
+    Parameters
+    ----------
+    verdict
+        On a gene.
+    """
+    return StageVerdict(
+        stage=HULL_STAGE,
+        verdict=verdict.verdict,
+        value=verdict.value,
+        threshold=verdict.threshold,
+        reason=verdict.reason,
+    )
+
+
+def _stability_parts(document: StabilityBatchDoc) -> Iterator[Part]:
+    """Yield distance and verdict of each gene."""
+    for item in document.results:
+        fields = stability_fields(
+            item, scale=document.energy_scale, hull_version=document.hull_version
+        )
+        yield Part(item.gene, item.gene_id, fields=fields, verdict=stability_link(item))
+
+
 JOINS: Final = (
     Join("gene screen", _screening_parts),
     Join("chgnet relax", _relaxation_parts),
+    Join(HULL_STAGE, _stability_parts),
+    Join("chgnet phonon", _phonon_parts),
 )
 
 

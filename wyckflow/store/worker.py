@@ -333,5 +333,6 @@ def _load_fireworks(project: Project) -> None:
 
 def _limit_threads(threads: int) -> None:
     """Keep numerical libraries to this worker's share of the processor."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    libraries = ("OMP", "MKL", "OPENBLAS", "RAYON")
+    for name in (f"{library}_NUM_THREADS" for library in libraries):
         os.environ.setdefault(name, str(threads))
