@@ -40,6 +40,10 @@ def name_of(path):
     parts = path.relative_to(home.parent).with_suffix("").parts
     return ".".join(parts).removesuffix(".__init__")
 
+if not chosen:  # what other packages do at their import is not ours to answer for
+    for module in (*heavy, "custodian.vasp.handlers"):
+        if find_spec(module.partition(".")[0]):
+            import_module(module)
 sys.addaudithook(watch)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
