@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types layers docs unit slow bench hull-reference clean
+.PHONY: help setup demo test lint types layers docs unit slow bench hull-reference generator clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,10 @@ hull-reference: setup ## Relax the known phases again, and write the bundled set
 
 classifiers: setup ## Train the bundled classifiers again from the folder WYCKFLOW_DATA
 	@$(BIN)/python -m wyckflow.ml.classifiers.bundling
+
+generator: setup ## Train the bundled generator again from the folder WYCKFLOW_DATA
+	@test -n "$$WYCKFLOW_DATA" || { echo "set WYCKFLOW_DATA to the folder of the data"; exit 1; }
+	@$(BIN)/python benchmarks/_generator_bundle.py
 
 clean: ## Remove what was built; data and databases stay
 	rm -rf build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -86,3 +87,15 @@ def project(database, tmp_path):
     quick |= {"recovery_period_s": 0.5, "lost_after_s": 3.0}
     write_private_yaml(folder / SETTINGS_FILE, quick)
     return load_project(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """The file of a generator that was trained for a moment, on made-up salts."""
+    pytest.importorskip("torch", reason="install wyckflow[ml]")
+    sys.path.insert(0, str(Path(__file__).parent))
+    from tiny_model import train_tiny_model
+
+    path = tmp_path_factory.mktemp("model") / "tiny.npz"
+    train_tiny_model().save(path)
+    return path

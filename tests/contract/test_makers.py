@@ -8,31 +8,63 @@ from importlib import import_module
 
 import pytest
 from jobflow import Flow, Job, Maker
+from pymatgen.core.structure import Structure
 
 import wyckflow.flows
 import wyckflow.makers
+from wyckflow.flows.campaign import CampaignFlowMaker
 from wyckflow.flows.demo import DemoFlowMaker
+from wyckflow.flows.dft import DftFlowMaker
 from wyckflow.flows.hull import HullReferenceFlowMaker
+from wyckflow.flows.shard import ShardFlowMaker
+from wyckflow.flows.train import TrainFlowMaker
+from wyckflow.makers.dft_audit import DftAuditMaker
+from wyckflow.makers.dft_gate import DftGateMaker
+from wyckflow.makers.dft_hull import DftStabilityMaker
+from wyckflow.makers.generate import GenerateMaker
+from wyckflow.makers.electronic import ElectronicMaker
 from wyckflow.makers.hull import HullMaker
+from wyckflow.makers.lattice import LatticeStabilityMaker
 from wyckflow.makers.phonon import PhononMaker
+from wyckflow.makers.plan import PlanMaker
 from wyckflow.makers.reference import CollectReferenceMaker, HullReferenceMaker
 from wyckflow.makers.relax import RelaxMaker
 from wyckflow.makers.screen import ScreenMaker
 from wyckflow.makers.train_classifier import TrainClassifierMaker
+from wyckflow.makers.train_generator import TrainGeneratorMaker
+from wyckflow.makers.vasp import MagnetismMaker
+from wyckflow.makers.vasp_preflight import VaspPreflightMaker
 from wyckflow.resources import CATEGORY_BY_JOB_NAME, Category, check_routed, route
 from wyckflow.schemas.base import WyckflowDoc
+from wyckflow.schemas.screening import ScreeningDoc
 
 GENES = ["221 Sr:a Ti:b O:c", "225 Na:a Cl:b"]
 
+CUBE = Structure([[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]], ["Po"], [[0, 0, 0]])
+
 EXAMPLES = {
+    DftFlowMaker: (CUBE,),
+    DftGateMaker: (CUBE,),
+    DftAuditMaker: ([],),
+    DftStabilityMaker: ({"energy": -1.0, "composition": {"Po": 1}},),
+    LatticeStabilityMaker: (CUBE, None, None),
+    MagnetismMaker: (CUBE,),
+    VaspPreflightMaker: (CUBE,),
+    CampaignFlowMaker: (),
+    GenerateMaker: (),
+    PlanMaker: (ScreeningDoc(n_genes=0, n_accepted=0, funnel=[]),),
+    ShardFlowMaker: (GENES,),
     DemoFlowMaker: (GENES,),
     PhononMaker: ([],),
+    ElectronicMaker: ("vasprun.xml",),
     HullMaker: ([], "chgnet-0.3.0"),
     HullReferenceMaker: (["phases.csv"],),
     HullReferenceFlowMaker: (["phases.csv"],),
     CollectReferenceMaker: ([],),
     RelaxMaker: (GENES,),
     ScreenMaker: (GENES,),
+    TrainGeneratorMaker: (["rows.npz"],),
+    TrainFlowMaker: (["rows.npz"],),
     TrainClassifierMaker: (["made.npz"], ["hypothetical.npz"]),
 }
 """Arguments of ``make`` for each maker: a new maker adds a line."""

@@ -29,6 +29,7 @@ from wyckflow.cli import (
     relax,
     screen,
     status,
+    train,
     worker,
 )
 from wyckflow.cli.console import complain, out
@@ -69,6 +70,7 @@ app.command("init")(init.init)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.command("train")(train.train)
 app.command("generate")(generate.generate)
 app.command("relax")(relax.relax)
 app.command("screen")(screen.screen)

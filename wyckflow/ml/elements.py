@@ -59,6 +59,17 @@ def _electrons(block: str) -> Callable[[Any], float | None]:
     return count
 
 
+def _orbital_depth(block: str) -> Callable[[Any], float | None]:
+    """Read how deep the highest atomic orbital of one kind lies, as a logarithm."""
+
+    def read(element: Any) -> float:
+        orbitals = element.atomic_orbitals
+        depths = (-energy for name, energy in orbitals.items() if name[1] == block)
+        return math.log(min(depths))
+
+    return read
+
+
 def _is_block(block: str) -> Callable[[Any], float | None]:
     return lambda element: float(element.block == block)
 
@@ -72,6 +83,7 @@ _READERS: Final[dict[str, Callable[[Any], float | None]]] = {
     "period": _attribute("row"),
     **{f"is_{block}_block": _is_block(block) for block in _BLOCKS},
     **{f"valence_{block}_electrons": _electrons(block) for block in _BLOCKS},
+    **{f"{block}_orbital_depth": _orbital_depth(block) for block in _BLOCKS},
     "electronegativity": _attribute("X"),
     "first_ionization_energy": _ionization(0),
     "second_ionization_energy": _ionization(1),
@@ -101,6 +113,7 @@ _READERS: Final[dict[str, Callable[[Any], float | None]]] = {
 # a test compares the two.
 _INCOMPLETE: Final = (
     *(f"valence_{block}_electrons" for block in _BLOCKS),
+    *(f"{block}_orbital_depth" for block in _BLOCKS),
     "electronegativity",
     "first_ionization_energy",
     "second_ionization_energy",

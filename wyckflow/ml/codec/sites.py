@@ -74,6 +74,18 @@ class SiteTensors:
             **{name: getattr(self, name)[chosen] for name in self.__slots__},
         )
 
+    def trimmed(self) -> Self:
+        """Return the same genes without columns that no gene needs."""
+        longest = max(int(self.mask.sum(axis=1).max(initial=0)), 1)
+        if longest == self.mask.shape[1]:
+            return self
+        kept = {
+            name: getattr(self, name)[:, :longest]
+            for name in self.__slots__
+            if name != "space_group"
+        }
+        return replace(self, **kept)
+
     def with_letters(self, letter: NDArray[np.int64]) -> Self:
         """Return the same genes with other letters of the same space groups."""
         letter = np.where(self.mask, letter, 0)

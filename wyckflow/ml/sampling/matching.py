@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -47,9 +48,47 @@ def check_properties(target: Target, known: Mapping[str, object]) -> None:
             )
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class GeneTraits:
+    """What a target can ask of genes, their properties apart.
+
+    Attributes
+    ----------
+    space_group
+        Space-group numbers (n,).
+    has_element
+        Which elements each has, by atomic number (n, 119).
+    n_atoms
+        Atoms in the conventional cell (n,), or None if that is not known; then the
+        condition on it is not asked.
+    """
+
+    space_group: NDArray[np.integer[Any]]
+    has_element: NDArray[np.bool_]
+    n_atoms: NDArray[np.integer[Any]] | None
+
+    def __len__(self) -> int:
+        """Return the number of genes."""
+        return len(self.space_group)
+
+    @classmethod
+    def from_sites(cls, sites: SiteTensors) -> Self:
+        """Look at genes.
+
+        Parameters
+        ----------
+        sites
+            The genes.
+        """
+        table = np.zeros((len(sites), _N_ELEMENTS), bool)
+        rows = np.broadcast_to(np.arange(len(sites))[:, None], sites.mask.shape)
+        table[rows[sites.mask], sites.atomic_number[sites.mask]] = True
+        return cls(sites.space_group, table, sites.multiplicity.sum(1))
+
+
 def match_target(
     target: Target,
-    sites: SiteTensors,
+    traits: GeneTraits,
     properties: Mapping[str, ArrayLike],
     *,
     tolerances: Mapping[str, float] | None = None,
@@ -60,8 +99,8 @@ def match_target(
     ----------
     target
         The conditions; those left out are not among the results.
-    sites
-        The genes.
+    traits
+        Of the genes.
     properties
         One value per gene, by property; NaN meets no range.
     tolerances
@@ -79,7 +118,7 @@ def match_target(
         for name, window in target.properties.items()
     }
     if target.space_groups:
-        masks["space_groups"] = _among(sites, target.space_groups)
+        masks["space_groups"] = _among(traits, target.space_groups)
     if target.crystal_systems:
         systems = set(target.crystal_systems)
         groups = [
@@ -87,13 +126,13 @@ def match_target(
             for number in range(1, _N_GROUPS)
             if load_space_group(number).crystal_system in systems
         ]
-        masks["crystal_systems"] = _among(sites, groups)
-    masks |= _match_elements(target, sites)
+        masks["crystal_systems"] = _among(traits, groups)
+    masks |= _match_elements(target, traits)
     if target.n_elements != Window():
-        masks["n_elements"] = _within(target.n_elements, present(sites).sum(1))
-    if target.nsites != Window():
-        masks["nsites"] = _within(target.nsites, sites.multiplicity.sum(1))
-    return {name: masks[name] for name in target.conditions()}
+        masks["n_elements"] = _within(target.n_elements, traits.has_element.sum(1))
+    if target.nsites != Window() and traits.n_atoms is not None:
+        masks["nsites"] = _within(target.nsites, traits.n_atoms)
+    return {name: masks[name] for name in target.conditions() if name in masks}
 
 
 def meet_all(masks: Mapping[str, NDArray[np.bool_]], n_genes: int) -> NDArray[np.bool_]:
@@ -113,7 +152,7 @@ def meet_all(masks: Mapping[str, NDArray[np.bool_]], n_genes: int) -> NDArray[np
 
 
 def refuse_empty(
-    target: Target, sites: SiteTensors, properties: Mapping[str, ArrayLike]
+    target: Target, traits: GeneTraits, properties: Mapping[str, ArrayLike]
 ) -> None:
     """Say why no known gene meets a target: which condition empties it, and by how far.
 
@@ -121,8 +160,8 @@ def refuse_empty(
     ----------
     target
         The conditions.
-    sites
-        The genes that the model knows.
+    traits
+        Of the genes that the model knows.
     properties
         Their properties as the model predicts them.
 
@@ -131,8 +170,8 @@ def refuse_empty(
     TargetError
         If none meets all conditions.
     """
-    masks = match_target(target, sites, properties)
-    met = meet_all(masks, len(sites))
+    masks = match_target(target, traits, properties)
+    met = meet_all(masks, len(traits))
     if met.any():
         return
     words = target.conditions()
@@ -140,12 +179,12 @@ def refuse_empty(
     if alone:
         blame = "; ".join(
             f"{name} ({words[name]}) is met by none of them"
-            f"{_nearest(target, name, np.ones(len(sites), bool), properties)}"
+            f"{_nearest(target, name, np.ones(len(traits), bool), properties)}"
             for name in alone
         )
     else:
         left = {
-            name: meet_all({k: v for k, v in masks.items() if k != name}, len(sites))
+            name: meet_all({k: v for k, v in masks.items() if k != name}, len(traits))
             for name in masks
         }
         name = max(left, key=lambda key: int(left[key].sum()))
@@ -156,29 +195,15 @@ def refuse_empty(
             f"{_nearest(target, name, left[name], properties)}"
         )
     raise TargetError(
-        f"None of the {len(sites):,} crystals that the model learned from is within "
+        f"None of the {len(traits):,} crystals that the model learned from is within "
         f"the target: {blame}. Widen that condition, or ask for genes without starts "
         "(method 'prior')."
     )
 
 
-def present(sites: SiteTensors) -> NDArray[np.bool_]:
-    """Return which elements each gene has: (n, 119), by atomic number.
-
-    Parameters
-    ----------
-    sites
-        The genes.
-    """
-    table = np.zeros((len(sites), _N_ELEMENTS), bool)
-    rows = np.broadcast_to(np.arange(len(sites))[:, None], sites.mask.shape)
-    table[rows[sites.mask], sites.atomic_number[sites.mask]] = True
-    return table
-
-
-def _match_elements(target: Target, sites: SiteTensors) -> dict[str, NDArray[np.bool_]]:
+def _match_elements(target: Target, traits: GeneTraits) -> dict[str, NDArray[np.bool_]]:
     """Return the masks of the conditions on elements that are set."""
-    table = present(sites)
+    table = traits.has_element
     masks: dict[str, NDArray[np.bool_]] = {}
     if target.elements_all:
         masks["elements_all"] = np.logical_and.reduce(
@@ -205,11 +230,12 @@ def _numbers(symbols: tuple[str, ...]) -> list[int]:
     return [ATOMIC_NUMBERS[symbol] for symbol in symbols]
 
 
-def _among(sites: SiteTensors, groups: ArrayLike) -> NDArray[np.bool_]:
+def _among(traits: GeneTraits, groups: ArrayLike) -> NDArray[np.bool_]:
     """Return which genes are in one of some space groups."""
     table = np.zeros(_N_GROUPS, bool)
     table[np.asarray(groups)] = True
-    return table[sites.space_group]
+    chosen: NDArray[np.bool_] = table[traits.space_group]
+    return chosen
 
 
 def _within(

@@ -1,0 +1,194 @@
+"""``wyckflow train``: a generator of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import yaml
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from wyckflow.cli.console import err, out, plain_table, say
+from wyckflow.cli.options import ProjectOption
+from wyckflow.crystal.dataset.table import load_dataset
+from wyckflow.errors import TrainingError
+from wyckflow.makers.train_generator import TrainGeneratorMaker
+from wyckflow.ml.training.config import TrainingConfig, load_training_config
+from wyckflow.settings import WyckflowSettings
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from wyckflow.crystal.dataset.table import Dataset
+    from wyckflow.ml.training.loop import Progress as Step
+    from wyckflow.schemas.training import TrainingDoc
+
+
+def train(
+    datasets: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Datasets made by 'wyckflow data import'. Rows of the first one judge "
+            "when to stop.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="YAML with options that differ from the defaults.",
+            show_default=False,
+        ),
+    ] = None,
+    test: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A dataset to measure on at the end. Give it once per file.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File for the model.")
+    ] = Path("generator.npz"),
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Of everything random.", min=0, show_default="that of CONFIG"
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, cpu, cuda or cuda:N.", show_default="that of the settings"
+        ),
+    ] = None,
+    register: Annotated[
+        bool,
+        typer.Option("--register", help="Also put it into the project's database."),
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print every option as YAML, and stop.")
+    ] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Train a generator of crystals, and predictors of their properties.
+
+    States and logs go to OUTPUT.partial: the same command goes on where an
+    interrupted one was, and ends with the same model.
+
+    Example: wyckflow train mp20.npz --test mp20-test.npz -o mine.npz
+
+    Example: wyckflow train --show > options.yaml
+
+    Then: wyckflow generate --model mine.npz
+    """
+    options = load_training_config(config) if config else TrainingConfig()
+    if seed is not None:
+        options = _with_seed(options, seed)
+    if show:
+        typer.echo(yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False))
+        return
+    if not datasets:
+        raise TrainingError(
+            "No dataset came; make one with 'wyckflow data import FILES -o NAME.npz' "
+            "and name it: 'wyckflow train NAME.npz'."
+        )
+    known = [load_dataset(path) for path in datasets]
+    unseen = {path.stem: load_dataset(path) for path in test or []}
+    maker = TrainGeneratorMaker(
+        model_name=output.stem, options=options.model_dump(mode="json")
+    )
+    document = _run(maker, options, known, unseen, output, device)
+    output.write_bytes(document.model.to_bytes())
+    _show(document)
+    say(
+        f"{output} ({document.model.n_bytes / 1e6:.1f} MB), id {document.model_id[:12]}"
+    )
+    if register:
+        _register(document, project)
+
+
+def _with_seed(options: TrainingConfig, seed: int) -> TrainingConfig:
+    """Return the options with another seed everywhere."""
+    generator = options.generator.model_copy(update={"seed": seed})
+    predictor = options.predictor
+    if predictor is not None:
+        predictor = predictor.model_copy(update={"seed": seed})
+    return options.model_copy(update={"generator": generator, "predictor": predictor})
+
+
+def _run(
+    maker: TrainGeneratorMaker,
+    options: TrainingConfig,
+    datasets: list[Dataset],
+    test: dict[str, Dataset],
+    output: Path,
+    device: str | None,
+) -> TrainingDoc:
+    """Train, with a bar per network."""
+    import torch
+
+    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+    from wyckflow.relax.potential import resolve_device
+
+    here = WyckflowSettings.load()
+    torch.set_num_threads(here.threads)
+    model = MultiPropertyVAE(options, device=resolve_device(device or here.device))
+    folder = output.with_name(f"{output.name}.partial")
+    folder.mkdir(parents=True, exist_ok=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(step: Step) -> None:
+            if step.task not in tasks:
+                tasks[step.task] = bars.add_task(
+                    step.task, total=step.n_steps, figures=""
+                )
+            bars.update(tasks[step.task], completed=step.step)
+            if step.figures and "score" in step.figures:
+                words = f"validation score {step.figures['score']:.4g}"
+                bars.update(tasks[step.task], figures=words)
+
+        return maker.train(model, datasets, test, folder=folder, report=report)
+
+
+def _show(document: TrainingDoc) -> None:
+    """Print the figures on the test rows."""
+    rows = f"{document.n_train:,} rows learned from, {document.n_validation:,} to judge"
+    out.print(rows)
+    if not document.test_figures:
+        out.print("[dim]no test rows: name a dataset with --test to measure[/dim]")
+        return
+    table = plain_table("figure", "rows", "of", "value", "n")
+    for item in document.test_figures:
+        value = "-" if item.value is None else f"{item.value:.4g}"
+        table.add_row(
+            escape(item.quantity), escape(item.rows), item.subset, value, f"{item.n:,}"
+        )
+    out.print(table)
+
+
+def _register(document: TrainingDoc, project: Path | None) -> None:
+    """Put the model into the project's database."""
+    from wyckflow.store.models import register_model
+    from wyckflow.store.project import load_project
+
+    is_new = register_model(load_project(project).database(), document.model)
+    say(f"{document.model.name} {'registered' if is_new else 'was registered already'}")

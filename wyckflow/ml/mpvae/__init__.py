@@ -1,0 +1,1 @@
+"""The multi-property variational autoencoder of genes."""

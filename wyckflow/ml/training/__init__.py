@@ -1,0 +1,1 @@
+"""Training: rows, batches, the loop, and what is trained in it."""
