@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-from made_crystals import ANIONS, CATIONS, dataset_of_genes, salts_with_properties
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.tables import load_space_group
+
+sys.path.insert(0, str(Path(__file__).parent))
+from made_crystals import ANIONS, CATIONS, dataset_of_genes, salts_with_properties
 
 
 @pytest.fixture(scope="session")
