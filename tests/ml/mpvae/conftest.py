@@ -50,5 +50,11 @@ def small_config(n_epochs=25, n_members=2):
 
 
 @pytest.fixture(scope="session")
+def make_config():
+    """Options of a training of moments."""
+    return small_config
+
+
+@pytest.fixture(scope="session")
 def small_model(salt_dataset):
     return MultiPropertyVAE(small_config()).fit([salt_dataset])

@@ -169,6 +169,24 @@ def test_weights_of_another_network_are_refused(small_model):
         MultiPropertyVAE.load(type(checkpoint)(checkpoint.info, arrays))
 
 
+class KilledError(Exception):
+    """The end of a process."""
+
+
+def test_a_killed_training_gives_the_same_model(salt_dataset, make_config, tmp_path):
+    config = make_config(n_epochs=5, n_members=1)
+    undisturbed = MultiPropertyVAE(config).fit([salt_dataset])
+
+    def kill(progress):
+        if progress.task.startswith("predictor") and progress.step == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        MultiPropertyVAE(config).fit([salt_dataset], folder=tmp_path, report=kill)
+    resumed = MultiPropertyVAE(config).fit([salt_dataset], folder=tmp_path)
+    assert resumed.to_checkpoint().identity == undisturbed.to_checkpoint().identity
+
+
 def test_an_untrained_model_is_not_saved(tmp_path):
     with pytest.raises(TrainingError, match="not trained"):
         MultiPropertyVAE().save(tmp_path / "model.npz")

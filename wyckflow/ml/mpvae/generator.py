@@ -243,7 +243,7 @@ class MultiPropertyVAE:
         latents: NDArray[Any],
         *,
         n_per_latent: int = 1,
-        level: float = 0.5,
+        level: float = 0.85,
         seed: int,
         limits: DecodingLimits | None = None,
         temperature: float = 1.0,
