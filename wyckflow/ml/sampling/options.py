@@ -10,8 +10,9 @@ from wyckflow.errors import nearest_name
 from wyckflow.ml.mpvae.limits import DEFAULT_MAX_ATOMS
 
 DEFAULT_LEVEL: Final = 0.8
-"""Of the genes for the paper's target, 58 % were then known ones and 65 % of the others
-within it; with 0.6 it was 86 % and 68 %, with 1 it was 7 % and 13 %."""
+"""For the paper's target, 64 % of the decoded genes are known with it, and 61 % of the
+new ones are predicted within the target; with 0.6 it is 89 % and 70 %, with 1 it is 9 %
+and 10 %."""
 
 
 class Method(StrEnum):
