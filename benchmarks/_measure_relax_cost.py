@@ -1,6 +1,6 @@
 """The law by which shards are cut: processor seconds of a gene, before it is relaxed.
 
-    WYCKFLOW_DATA=FOLDER python benchmarks/relax_cost.py [--quick] [--json FILE]
+    WYCKFLOW_DATA=FOLDER python benchmarks/_measure_relax_cost.py [--quick]
 
 Genes of ``peers/cryspr_relaxed_dev.csv.gz``, or well-known ones without that file, are
 relaxed one by one as a campaign does it, then all together, since a full batch costs
@@ -19,7 +19,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from _bench import Record, make_record, run_script
+from _bench import Record, run_script
 from _crystal_build import load_genes
 
 from wyckflow.relax.backends import load_backend
@@ -37,7 +37,7 @@ N_GENES, N_QUICK = 40, 5
 
 
 def measure(quick: bool) -> list[Record]:
-    """Print the law and its scatter, and return the record."""
+    """Print the law and its scatter; there is no peer, and no record."""
     source, genes = load_genes(quick=False)
     random.Random(SEED).shuffle(genes)  # noqa: S311 (a sample)
     genes = genes[: N_QUICK if quick else N_GENES]
@@ -67,18 +67,7 @@ def measure(quick: bool) -> list[Record]:
             f"{name}: scatter a factor of {np.exp(np.std(ratio)):.2f}, sum off by "
             f"{found.sum() / together - 1:+.0%}"
         )
-    ratio = np.log(LAW.seconds_per_trial(table) / seconds)
-    return [
-        make_record(
-            "relax-cost",
-            float(np.exp(np.std(ratio))),
-            "factor of scatter of the estimated CPU seconds",
-            ("all genes alike", float(np.exp(np.std(np.log(seconds * trials))))),
-            n=len(genes),
-            seed=SEED,
-            packages=("chgnet", "torch"),
-        )
-    ]
+    return []
 
 
 def relax(genes: list[WyckoffGene], backend: Any) -> float:
