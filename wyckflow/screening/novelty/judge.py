@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -39,6 +39,9 @@ MAX_ELECTRONEGATIVITY_DIFFERENCE: Final = 1.0
 """Pauling; elements further apart are not taken to share a site."""
 
 _LETTER_MASK: Final = (1 << LETTER_BITS) - 1
+
+Flags: TypeAlias = "NDArray[np.bool_]"
+"""One per gene."""
 
 
 class NoveltyLevel(IntEnum):
@@ -76,11 +79,11 @@ class NoveltyLevels:
         `NoveltyLevel` as an integer: the first of the flags that is set.
     """
 
-    known_gene: NDArray[np.bool_]
-    known_prototype: NDArray[np.bool_]
-    known_parent: NDArray[np.bool_]
-    known_parent_gene: NDArray[np.bool_]
-    known_formula: NDArray[np.bool_]
+    known_gene: Flags
+    known_prototype: Flags
+    known_parent: Flags
+    known_parent_gene: Flags
+    known_formula: Flags
 
     @property
     def level(self) -> NDArray[np.int64]:
