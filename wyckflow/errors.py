@@ -87,6 +87,10 @@ class TrainingError(WyckflowError, ValueError):
     """A model cannot be trained as asked, or on what came."""
 
 
+class BandsError(WyckflowError, ValueError):
+    """A band structure cannot be read, or its arrays do not fit together."""
+
+
 class ScreenError(WyckflowError, ValueError):
     """A screen, or one of its filters, is not one that can be asked."""
 

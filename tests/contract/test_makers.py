@@ -6,8 +6,12 @@ import inspect
 import pkgutil
 from importlib import import_module
 
+import bson
 import pytest
+from fireworks import Workflow
 from jobflow import Flow, Job, Maker
+from jobflow.managers.fireworks import flow_to_workflow
+from monty.json import MontyDecoder
 from pymatgen.core.structure import Structure
 
 import wyckflow.flows
@@ -21,8 +25,8 @@ from wyckflow.flows.train import TrainFlowMaker
 from wyckflow.makers.dft_audit import DftAuditMaker
 from wyckflow.makers.dft_gate import DftGateMaker
 from wyckflow.makers.dft_hull import DftStabilityMaker
-from wyckflow.makers.generate import GenerateMaker
 from wyckflow.makers.electronic import ElectronicMaker
+from wyckflow.makers.generate import GenerateMaker
 from wyckflow.makers.hull import HullMaker
 from wyckflow.makers.lattice import LatticeStabilityMaker
 from wyckflow.makers.phonon import PhononMaker
@@ -117,6 +121,17 @@ def test_a_maker_survives_the_way_through_the_database(maker):
     after = maker.from_dict(before.as_dict())
     assert after == before
     assert after.as_dict() == before.as_dict()
+
+
+@each_maker
+def test_what_is_made_survives_the_way_through_the_launchpad(maker):
+    """FireWorks stores jobs its own way: what it does not know becomes text."""
+    workflow = flow_to_workflow(maker().make(*EXAMPLES[maker]))
+    stored = bson.decode(bson.encode(workflow.to_dict()))
+    jobs = [fw.tasks[0]["job"] for fw in Workflow.from_dict(stored).fws]
+    for job in [MontyDecoder().process_decoded(job) for job in jobs]:
+        assert isinstance(job, Job)
+        assert job.maker == type(job.maker).from_dict(job.maker.as_dict())
 
 
 @each_maker

@@ -11,6 +11,7 @@ from wyckflow.crystal.keys import key_genes, pack_genes
 from wyckflow.crystal.reduced import ReducedStructure
 from wyckflow.errors import DatabaseError, DocumentError
 from wyckflow.schemas.candidate import CandidateDoc
+from wyckflow.schemas.generation import GeneChunk, GenerationDoc
 from wyckflow.schemas.relaxation import (
     Outcome,
     RelaxationBatchDoc,
@@ -140,6 +141,51 @@ def test_stages_meet_in_one_document_per_gene(database, put):
     assert structure.lattice.a == pytest.approx(5.7)
     assert structure.get_space_group_info()[1] == 225
     assert found[gene(BAD).to_text()].verdict is Verdict.FAIL
+
+
+def generation(number, texts, gap):
+    genes = [gene(text) for text in texts]
+    zeros = np.zeros(len(genes), np.float32)
+    chunk = GeneChunk.pack(
+        genes,
+        log_probabilities=zeros,
+        seeds=zeros.astype(np.int32),
+        predictions={"band_gap": zeros + gap},
+        deviations={"band_gap": zeros},
+    )
+    return GenerationDoc(
+        model_id=f"model-{number}",
+        model_name="m",
+        method="prior",
+        target={},
+        seed=0,
+        shard=number,
+        level=0.5,
+        temperature=1,
+        n_asked=len(genes),
+        n_decoded=len(genes),
+        n_genes=len(genes),
+        failures={},
+        properties=["band_gap"],
+        chunks=[chunk],
+    )
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_candidate_knows_the_first_round_and_model_that_proposed_it(
+    database, put, order
+):
+    """Whichever of the two is joined first."""
+    rounds = [generation(0, [ROCKSALT], 5), generation(1, [ROCKSALT, PEROVSKITE], 6)]
+    for number in order:
+        put(rounds[number], uuid=f"g{number}", name="gene generate")
+        build_candidates(database, campaign="c")
+    found = {item.formula_pretty: item for item in find(database)}
+    salt, perovskite = found["NaCl"], found["SrTiO3"]
+    assert (salt.round, salt.model_id, salt.predicted_band_gap) == (0, "model-0", 5)
+    assert (perovskite.round, perovskite.model_id) == (1, "model-1")
+    assert salt.job_uuids == ["g0", "g1"]
+    assert (salt.predicted_formation_energy_per_atom, salt.verdict) == (None, None)
 
 
 def test_a_second_run_finds_nothing_new_and_a_changed_output_is_joined_again(

@@ -1,13 +1,26 @@
-"""``wyckflow campaign``: hold, free, end, repeat."""
+"""``wyckflow campaign``: begin, look at, extend, hold, free, end, repeat."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wyckflow.cli.console import say
+from wyckflow.cli.campaign_view import (
+    render_budget,
+    render_funnel,
+    say_rest,
+    show_request,
+)
+from wyckflow.cli.console import out, say
 from wyckflow.cli.options import ProjectOption
+from wyckflow.schemas.campaign import CampaignState
+from wyckflow.store.campaign_file import write_template
+from wyckflow.store.campaign_funnel import read_funnel
+from wyckflow.store.campaign_progress import advance_campaign
+from wyckflow.store.campaign_record import mark_campaign, read_campaign
+from wyckflow.store.campaigns import extend_campaign
 from wyckflow.store.control import (
     cancel_campaign,
     pause_campaign,
@@ -23,7 +36,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Hold, free, end or repeat the jobs of a campaign. Running jobs finish.",
+    help="Begin a campaign, look at it, extend it; hold, free, end or repeat its jobs.",
 )
 
 NameArgument = Annotated[
@@ -32,12 +45,79 @@ NameArgument = Annotated[
 
 
 @app.command()
+def new(
+    file: Annotated[Path, typer.Argument(help="File to write.")] = Path(
+        "campaign.yaml"
+    ),
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the campaign.", show_default="that of the file"),
+    ] = None,
+) -> None:
+    """Write a campaign's file with comments, and the target of the WyCryst+ paper.
+
+    Example: wyckflow campaign new oxides.yaml
+    """
+    write_template(file, name=name)
+    say(f"{file} written: change what you like, then 'wyckflow submit {file}'")
+
+
+@app.command()
+def show(name: NameArgument, project: ProjectOption = None) -> None:
+    """Show what was asked, what each stage has passed so far, and what it cost.
+
+    What workers finished since the last time is taken in first. If the budget is used
+    up, the open jobs are held.
+
+    Example: wyckflow campaign show oxides
+    """
+    database = load_project(project).database()
+    advanced = advance_campaign(database, name)
+    campaign = read_campaign(database, name)
+    show_request(campaign)
+    if funnel := read_funnel(database, name):
+        out.print()
+        out.print(render_funnel(funnel))
+    else:
+        out.print("\nNothing has run yet: 'wyckflow status' shows what waits for whom.")
+    out.print()
+    out.print(render_budget(campaign.spec.budget, advanced.usage))
+    say_rest(advanced.usage)
+
+
+@app.command()
+def extend(
+    name: NameArgument,
+    genes: Annotated[int, typer.Option(help="Genes of the new round.", min=1)],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="'bundled', a file, or a registered model.",
+            show_default="that of the last round",
+        ),
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Add a round: other random numbers, and another model if you like.
+
+    Example: wyckflow campaign extend oxides --genes 1000
+    """
+    database = load_project(project).database()
+    sent = extend_campaign(database, name, genes, model=model)
+    left = sent.round.max_relaxations
+    limit = "" if left is None else f", of which {left:,} may be relaxed"
+    say(f"round {sent.round.number} of {name}: {genes:,} genes{limit}")
+
+
+@app.command()
 def pause(name: NameArgument, project: ProjectOption = None) -> None:
     """Hold every job that has not begun.
 
     Example: wyckflow campaign pause oxides
     """
-    done = pause_campaign(load_project(project).database(), name)
+    database = load_project(project).database()
+    done = pause_campaign(database, name)
+    mark_campaign(database, name, CampaignState.PAUSED, reason="held by hand")
     _tell(done, "held", f"'wyckflow campaign resume {name}' frees them")
 
 
@@ -47,7 +127,9 @@ def resume(name: NameArgument, project: ProjectOption = None) -> None:
 
     Example: wyckflow campaign resume oxides
     """
-    done = resume_campaign(load_project(project).database(), name)
+    database = load_project(project).database()
+    done = resume_campaign(database, name)
+    mark_campaign(database, name, CampaignState.ACTIVE)
     _tell(done, "freed", "")
 
 
@@ -65,7 +147,9 @@ def cancel(
     if not yes:
         question = f"End the open jobs of {name}? They cannot be resumed."
         typer.confirm(question, abort=True)
-    _tell(cancel_campaign(database, name), "ended", "")
+    done = cancel_campaign(database, name)
+    mark_campaign(database, name, CampaignState.CANCELLED)
+    _tell(done, "ended", "")
 
 
 @app.command()

@@ -125,12 +125,12 @@ def candidates(
         out.print("No candidate meets this. 'wyckflow status' shows what has run.")
         raise typer.Exit(1)
     if kind in (Format.CIF, Format.POSCAR):
-        _write_structures(found, kind, output or Path("crystals"))
+        write_structures(found, kind, output or Path("crystals"))
     elif kind is Format.TABLE and output is None:
         out.print(_table(found))
         _say_scales(found)
     else:
-        _write_rows(found, kind, output)
+        write_rows(found, kind, output)
 
 
 def _query(where: str, elements: Target) -> dict[str, Any]:
@@ -191,10 +191,20 @@ def _say_scales(found: Sequence[CandidateDoc]) -> None:
         out.print(f"[yellow]{n_simulated} of them hold SIMULATED numbers[/yellow]")
 
 
-def _write_rows(
+def write_rows(
     found: Sequence[CandidateDoc], kind: Format, output: Path | None
 ) -> None:
-    """Write candidates as JSON, or flat as CSV."""
+    """Write candidates as JSON, or flat as CSV.
+
+    Parameters
+    ----------
+    found
+        At least one.
+    kind
+        JSON, or CSV for anything else.
+    output
+        File; the screen if None.
+    """
     if kind is Format.JSON:
         text = json.dumps([item.model_dump(mode="json") for item in found], indent=1)
     else:
@@ -218,10 +228,18 @@ def _flat(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
-def _write_structures(
-    found: Sequence[CandidateDoc], kind: Format, folder: Path
-) -> None:
-    """Write a structure file per candidate that has a structure."""
+def write_structures(found: Sequence[CandidateDoc], kind: Format, folder: Path) -> None:
+    """Write a structure file per candidate that has a structure.
+
+    Parameters
+    ----------
+    found
+        Any candidates.
+    kind
+        CIF, or POSCAR.
+    folder
+        Made if it is missing.
+    """
     from pymatgen.core import Structure
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,9 @@ from wyckflow.cli import (
     data,
     database,
     demo,
+    dft,
     doctor,
+    electronic,
     evaluate,
     explain,
     generate,
@@ -29,6 +31,7 @@ from wyckflow.cli import (
     relax,
     screen,
     status,
+    submit,
     train,
     worker,
 )
@@ -65,8 +68,12 @@ hull.app.command("build", no_args_is_help=True)(hull_build.build)
 app.add_typer(hull.app, name="hull")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(model.app, name="model")
+app.add_typer(dft.app, name="dft")
 app.add_typer(classifier.app, name="classifier")
 app.command("init")(init.init)
+app.command("submit", no_args_is_help=True)(submit.submit)
+app.command("run", no_args_is_help=True)(submit.run)
+app.command("build")(submit.build)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
@@ -77,6 +84,7 @@ app.command("screen")(screen.screen)
 app.command("explain")(explain.explain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("phonon")(phonon.phonon)
+app.command("masses")(electronic.masses)
 app.command("candidates")(candidates.candidates)
 
 

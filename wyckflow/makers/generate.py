@@ -43,7 +43,7 @@ class GenerateMaker(Maker):
     name
         Name of the job.
     target
-        What the genes should be like; anything if empty.
+        What the genes should be like; anything if empty. Kept as a dictionary.
     n_genes
         Genes wanted.
     seed
@@ -74,7 +74,7 @@ class GenerateMaker(Maker):
     """
 
     name: str = "gene generate"
-    target: Target | dict[str, Any] = field(default_factory=Target)
+    target: Target | dict[str, Any] = field(default_factory=dict)
     n_genes: int = 1000
     seed: int = 0
     method: str = "auto"
@@ -90,7 +90,9 @@ class GenerateMaker(Maker):
 
     def __post_init__(self) -> None:
         """Refuse options that would fail on the worker."""
-        self.target = Target.model_validate(self.target)
+        # A plain dictionary: FireWorks would store the object as its text.
+        target = Target.model_validate(self.target)
+        self.target = target.model_dump(mode="json", exclude_defaults=True)
         if self.n_genes < 1:
             raise ValueError(f"{self.n_genes=} must be at least 1.")
         if self.seed < 0:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from wyckflow.crystal.tables import CrystalSystem
 from wyckflow.schemas.base import UtcDatetime, WyckflowDoc
+from wyckflow.schemas.dft import RunMark
 from wyckflow.schemas.phonon import LatticeStability
 from wyckflow.schemas.screening import Judgement, Verdict
 from wyckflow.schemas.stability import DecompositionProduct, ReferenceCompleteness
@@ -56,6 +57,24 @@ class CandidateDoc(WyckflowDoc):
     )
     crystal_system: CrystalSystem = Field(description="Crystal system of that group.")
 
+    round: int | None = Field(
+        default=None,
+        ge=0,
+        description="Round of the campaign that proposed it first, from 0; null if no "
+        "generator did.",
+    )
+    model_id: str | None = Field(
+        default=None, description="Hash of the model that proposed it in that round."
+    )
+    predicted_formation_energy_per_atom: FiniteFloat | None = Field(
+        default=None,
+        description="What that model predicted, eV/atom on the scale it learned from, "
+        "mostly that of the Materials Project.",
+    )
+    predicted_band_gap: FiniteFloat | None = Field(
+        default=None, description="What that model predicted, eV."
+    )
+
     energy_per_atom: FiniteFloat | None = Field(
         default=None, description="Energy of the relaxed structure, eV/atom."
     )
@@ -90,6 +109,24 @@ class CandidateDoc(WyckflowDoc):
         default=None,
         description="Lowest phonon frequency at the wave vectors that fit the "
         "supercell, translations left out, THz; negative if imaginary.",
+    )
+    dft_energy_above_hull: FiniteFloat | None = Field(
+        default=None,
+        description="Energy above the hull of the Materials Project by DFT, eV/atom; "
+        "null where no validated run says.",
+    )
+    dft_formation_energy_per_atom: FiniteFloat | None = Field(
+        default=None,
+        description="Energy relative to the elements by DFT on the same scale, "
+        "eV/atom.",
+    )
+    dft_lattice_stability: LatticeStability | None = Field(
+        default=None,
+        description="Whether its lattice holds at the centre of the zone, by DFT.",
+    )
+    dft_mark: RunMark | None = Field(
+        default=None,
+        description="How far the runs behind the DFT energy are as they should be.",
     )
     hull_scale: str | None = Field(
         default=None, description="Energy scale of the hull, that of the energy."
@@ -129,6 +166,34 @@ class CandidateDoc(WyckflowDoc):
     )
     is_gap_direct: bool | None = Field(
         default=None, description="Whether the gap is direct; null without a gap."
+    )
+    vbm: FiniteFloat | None = Field(
+        default=None, description="Highest filled energy, eV; null without a gap."
+    )
+    cbm: FiniteFloat | None = Field(
+        default=None, description="Lowest empty energy, eV; null without a gap."
+    )
+    hole_mass: FiniteFloat | None = Field(
+        default=None,
+        description="Conductivity mass of holes at the edge, free electron masses; "
+        "null if it is not determined.",
+    )
+    electron_mass: FiniteFloat | None = Field(
+        default=None, description="The same of electrons."
+    )
+    hole_band_mass: FiniteFloat | None = Field(
+        default=None,
+        description="Harmonic mean mass of holes over the directions of the band path, "
+        "free electron masses; other directions have no say.",
+    )
+    electron_band_mass: FiniteFloat | None = Field(
+        default=None, description="The same of electrons."
+    )
+    n_hole_valleys: int | None = Field(
+        default=None, description="Valley degeneracy of the valence band edge."
+    )
+    n_electron_valleys: int | None = Field(
+        default=None, description="Valley degeneracy of the conduction band edge."
     )
 
     verdict: Verdict | None = Field(

@@ -18,7 +18,7 @@ BUNDLED: Final = "bundled"
 
 _TEMPLATE: Final = """\
 # A campaign of wyckflow. 'wyckflow submit {file}' starts it.
-# Everything below but the name may be left out; what you see is the default unless the
+# Everything but the name may be left out; what you see is the default unless the
 # comment says otherwise.
 
 # Unique in the database: letters, digits, dots, dashes, underscores.
@@ -65,7 +65,7 @@ phonon: {{}}
 # One shard is one job per stage: about so many minutes on one core.
 shard_minutes: 10
 
-# What it may cost. A limit that is left out is none.
+# What it may cost. The default is no limit.
 budget:
   relaxations: 500                  # genes relaxed, in all rounds
   # cpu_hours: 10                   # of jobs on cpu workers
@@ -135,8 +135,8 @@ def read_campaign_file(path: Path) -> CampaignSpec:
         ) from error
     if not isinstance(content, dict):
         raise CampaignError(
-            f"{path} holds no 'key: value' lines; 'wyckflow campaign new' writes a file "
-            "to begin with."
+            f"{path} holds no 'key: value' lines; 'wyckflow campaign new' writes a "
+            "file to begin with."
         )
     return parse_campaign(content, folder=path.parent, source=str(path))
 

@@ -43,7 +43,9 @@ OUR_INDEXES = (
     Index(BLOBS, ("job_uuid", "job_index")),
     Index("candidates", ("campaign", "gene_id"), unique=True),
     Index("candidates", ("chemsys", "band_gap", "energy_above_hull")),
-    Index("candidates", ("campaign", "energy_above_hull")),
+    # The last field breaks ties: without it, the server sorts a whole campaign.
+    Index("candidates", ("campaign", "energy_above_hull", "gene_id")),
+    Index("candidates", ("energy_above_hull", "gene_id")),
     Index("candidates", ("formula_pretty",)),
     Index("candidates", ("space_group_number",)),
     Index("candidates", ("elements",)),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from wyckflow.schemas.candidate import CandidateDoc, StageOutcome, StageVerdict
+from wyckflow.schemas.dft import RunMark
 from wyckflow.schemas.phonon import LatticeStability
 from wyckflow.schemas.screening import Verdict
 from wyckflow.schemas.structures import unpack_structures
@@ -16,6 +17,9 @@ from wyckflow.schemas.structures import unpack_structures
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from wyckflow.schemas.dft import DftStabilityDoc, GammaPhononDoc
+    from wyckflow.schemas.electronic import ElectronicDoc
+    from wyckflow.schemas.generation import GenerationDoc
     from wyckflow.schemas.phonon import PhononBatchDoc
     from wyckflow.schemas.relaxation import RelaxationBatchDoc
     from wyckflow.schemas.screening import ScreeningDoc
@@ -33,6 +37,8 @@ class Part:
     fields: dict[str, Any] = field(default_factory=dict)
     verdict: StageVerdict | None = None
     outcome: StageOutcome | None = None
+    round: int | None = None
+    """Set where only the earliest round that speaks of a gene counts."""
 
     def apply(
         self, candidate: CandidateDoc, *, stage: str, job_uuid: str
@@ -48,6 +54,7 @@ class Part:
         job_uuid
             Which job of that name.
         """
+        was_first = self.round is None or not _is_earlier(candidate, self.round)
         verdicts = [item for item in candidate.verdicts if item.stage != stage]
         outcomes = [item for item in candidate.outcomes if item.stage != stage]
         if self.verdict is not None:
@@ -58,7 +65,7 @@ class Part:
         outcomes.sort(key=lambda item: _rank(item.stage))
         return candidate.model_copy(
             update={
-                **self.fields,
+                **(self.fields if was_first else {}),
                 "verdicts": verdicts,
                 "verdict": verdicts[-1].verdict if verdicts else None,
                 "outcomes": outcomes,
@@ -73,6 +80,22 @@ class Join:
 
     job_name: str
     parts: Callable[[Any], Iterator[Part]]
+
+
+def _is_earlier(candidate: CandidateDoc, number: int) -> bool:
+    """Return whether an earlier round has proposed a candidate."""
+    return candidate.round is not None and candidate.round < number
+
+
+def _generation_parts(document: GenerationDoc) -> Iterator[Part]:
+    """Yield who proposed each gene, and what was predicted of it."""
+    names = ("formation_energy_per_atom", "band_gap")
+    known = [name for name in names if name in document.properties]
+    columns = {name: document.column(name).tolist() for name in known}
+    for place, gene in enumerate(document.genes()):
+        found: dict[str, Any] = {"round": document.shard, "model_id": document.model_id}
+        found |= {f"predicted_{name}": columns[name][place] for name in known}
+        yield Part(gene.to_text(), gene.gene_id, found, round=document.shard)
 
 
 def _screening_parts(document: ScreeningDoc) -> Iterator[Part]:
@@ -192,11 +215,75 @@ def _stability_parts(document: StabilityBatchDoc) -> Iterator[Part]:
         yield Part(item.gene, item.gene_id, fields=fields, verdict=stability_link(item))
 
 
+def _electronic_parts(document: ElectronicDoc) -> Iterator[Part]:
+    """Yield gap, edges, masses and valleys of the gene, if the document names one."""
+    if document.gene is None or document.gene_id is None:
+        return
+    found: dict[str, Any] = {
+        "band_gap": document.band_gap,
+        "is_gap_direct": document.is_gap_direct,
+        "vbm": document.vbm,
+        "cbm": document.cbm,
+    }
+    for prefix, carrier in (("hole", document.holes), ("electron", document.electrons)):
+        found |= {
+            f"{prefix}_mass": carrier.conductivity_mass,
+            f"{prefix}_band_mass": carrier.band_mass,
+            f"n_{prefix}_valleys": carrier.n_valleys,
+        }
+    if document.is_simulated:
+        found["is_simulated"] = True
+    outcome = StageOutcome(stage="electronic structure", outcome=document.kind)
+    yield Part(document.gene, document.gene_id, fields=found, outcome=outcome)
+
+
+def _dft_hull_parts(document: DftStabilityDoc) -> Iterator[Part]:
+    """Yield distance and verdict by DFT, if the document names a gene."""
+    if document.gene is None or document.gene_id is None:
+        return
+    found: dict[str, Any] = {
+        "dft_energy_above_hull": document.energy_above_hull,
+        "dft_formation_energy_per_atom": document.formation_energy_per_atom,
+        "dft_mark": document.mark,
+    }
+    if document.mark is RunMark.SIMULATED:
+        found["is_simulated"] = True
+    verdict = StageVerdict(
+        stage="dft hull",
+        verdict=document.verdict,
+        value=document.value,
+        threshold=document.threshold,
+        reason=document.reason,
+    )
+    yield Part(document.gene, document.gene_id, fields=found, verdict=verdict)
+
+
+def _gamma_parts(document: GammaPhononDoc) -> Iterator[Part]:
+    """Yield the verdict on the lattice by DFT, if the document names a gene."""
+    if document.gene is None or document.gene_id is None:
+        return
+    found: dict[str, Any] = {"dft_lattice_stability": document.verdict}
+    if document.mark is RunMark.SIMULATED:
+        found["is_simulated"] = True
+    verdict = StageVerdict(
+        stage="gamma phonon",
+        verdict=_VERDICT_BY_LATTICE.get(document.verdict, Verdict.PASS),
+        value=document.min_frequency_thz,
+        threshold=-document.tolerance_thz,
+        reason=document.reason,
+    )
+    yield Part(document.gene, document.gene_id, fields=found, verdict=verdict)
+
+
 JOINS: Final = (
+    Join("gene generate", _generation_parts),
     Join("gene screen", _screening_parts),
     Join("chgnet relax", _relaxation_parts),
     Join(HULL_STAGE, _stability_parts),
     Join("chgnet phonon", _phonon_parts),
+    Join("dft hull", _dft_hull_parts),
+    Join("gamma phonon", _gamma_parts),
+    Join("electronic structure", _electronic_parts),
 )
 
 

@@ -1,0 +1,171 @@
+"""Accepted genes ordered by promise, and cut into shards of equal cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jobflow import Flow, run_locally
+
+from wyckflow.crystal.gene import WyckoffGene
+from wyckflow.flows.shard import ShardFlowMaker
+from wyckflow.makers.plan import BY_HULL, BY_ORDER, PlanMaker, rank_genes
+from wyckflow.makers.relax import RelaxMaker
+from wyckflow.makers.screen import ScreenMaker
+from wyckflow.relax.cost import estimate_cpu_s
+from wyckflow.schemas.generation import GeneChunk, GenerationDoc
+
+TEXTS = [
+    "225 Na:a Cl:b",
+    "221 Sr:a Ti:b O:c",
+    "62 Ca:c Ti:b O:c,d",
+    "225 Mg:a O:b",
+    "136 Ti:a O:f",
+]
+GENES = [WyckoffGene.from_text(text) for text in TEXTS]
+
+
+@pytest.fixture
+def screening():
+    """What a screen that lets everything pass says of the genes."""
+    maker = ScreenMaker(screen={"name": "all", "filters": ["uniqueness"]})
+    return maker.make.original(maker, TEXTS)
+
+
+def generation(energies, genes=GENES):
+    zeros = np.zeros(len(genes), np.float32)
+    named = {"formation_energy_per_atom": np.asarray(energies, np.float32)}
+    chunk = GeneChunk.pack(
+        genes,
+        log_probabilities=zeros,
+        seeds=zeros.astype(np.int32),
+        predictions=named,
+        deviations=named,
+    )
+    counts = dict.fromkeys(("n_asked", "n_decoded", "n_genes"), len(genes))
+    return GenerationDoc(
+        model_id="m",
+        model_name="m",
+        method="prior",
+        target={},
+        seed=0,
+        level=0.5,
+        temperature=1,
+        failures={},
+        properties=["formation_energy_per_atom"],
+        chunks=[chunk],
+        **counts,
+    )
+
+
+def plan(maker, *arguments, **options):
+    """Run the job's own work, and return its document and what it adds."""
+    response = maker.make.original(maker, *arguments, **options)
+    return response.output, response.addition
+
+
+def genes_of(addition):
+    """The genes of each shard."""
+    shards = [part.jobs if isinstance(part, Flow) else [part] for part in addition.jobs]
+    return [jobs[0].function_args[0] for jobs in shards]
+
+
+def test_every_gene_is_in_one_shard_and_shards_cost_about_the_same(screening):
+    minutes = float(estimate_cpu_s(GENES).sum()) / 60 / 2
+    document, addition = plan(PlanMaker(shard_minutes=minutes), screening)
+    assert [text for shard in genes_of(addition) for text in shard] == [
+        gene.to_text() for gene in GENES
+    ]
+    assert document.n_accepted == document.n_planned == 5
+    costs = [shard.estimated_cpu_s for shard in document.shards]
+    assert all(cost >= 60 * minutes for cost in costs[:-1])
+    assert sum(costs) == pytest.approx(document.estimated_cpu_s)
+    assert sum(costs) == pytest.approx(estimate_cpu_s(GENES).sum())
+    assert document.ranked_by == BY_ORDER
+    assert [shard.job_uuids for shard in document.shards] == [
+        [job.uuid] for job in addition.jobs
+    ]
+
+
+def test_there_are_never_more_shards_than_allowed(screening):
+    document, addition = plan(
+        PlanMaker(shard_minutes=1e-9, max_shards=2), screening, identity="c/0"
+    )
+    assert len(document.shards) == len(addition.jobs) == 2
+    many, _ = plan(PlanMaker(shard_minutes=1e-9), screening)
+    assert len(many.shards) == 5
+
+
+def test_the_most_promising_come_first_by_distance_to_the_hull_not_by_energy(screening):
+    """Na-Cl at -2.2 eV/atom is below its hull, and titanates there are far above."""
+    energies = [-2.2, -2.4, -2.4, -2.4, -2.4]
+    document, addition = plan(PlanMaker(max_genes=1), screening, generation(energies))
+    assert document.ranked_by == BY_HULL
+    assert genes_of(addition) == [[GENES[0].to_text()]]
+    assert (document.n_planned, document.n_over_budget) == (1, 4)
+
+
+def test_a_gene_with_an_element_that_the_reference_lacks_comes_last():
+    strange = WyckoffGene.from_text("225 Po:a Rn:b")
+    order, _ = rank_genes([strange, GENES[0]], np.array([-9.0, 0.5]))
+    assert order == [1, 0]
+
+
+def test_energies_belong_to_the_genes_that_were_accepted():
+    """The second gene is dropped by the screen; the energies still fit."""
+    genes = [GENES[0], GENES[0], GENES[1], GENES[3]]
+    maker = ScreenMaker(screen={"name": "all", "filters": ["uniqueness"]})
+    screened = maker.make.original(maker, [gene.to_text() for gene in genes])
+    assert screened.n_accepted == 3
+    document = generation([-2.2, 9, 5, -4.0], genes)
+    _, addition = plan(PlanMaker(max_genes=2), screened, document)
+    assert set(genes_of(addition)[0]) == {GENES[0].to_text(), GENES[3].to_text()}
+
+
+def test_without_budget_or_genes_nothing_is_added(screening):
+    document, addition = plan(PlanMaker(max_genes=0), screening)
+    assert addition is None
+    assert (document.n_planned, document.shards) == (0, [])
+    maker = ScreenMaker(screen={"name": "all", "filters": ["uniqueness"]})
+    document, addition = plan(PlanMaker(), maker.make.original(maker, []))
+    assert (addition, document.n_accepted) == (None, 0)
+
+
+@pytest.mark.parametrize("shard_maker", [RelaxMaker(), ShardFlowMaker()])
+def test_the_same_identity_gives_the_same_ids(screening, shard_maker):
+    maker = PlanMaker(shard_maker=shard_maker, shard_minutes=1e-9)
+    first, _ = plan(maker, screening, identity="c/0")
+    again, _ = plan(maker, screening, identity="c/0")
+    other, _ = plan(maker, screening, identity="c/1")
+    ids = [uuid for shard in first.shards for uuid in shard.job_uuids]
+    assert len(set(ids)) == len(ids)
+    assert first.shards == again.shards
+    assert set(ids).isdisjoint(u for s in other.shards for u in s.job_uuids)
+
+
+def test_a_fixed_number_of_starts_makes_shards_larger(screening):
+    few = PlanMaker(shard_maker=ShardFlowMaker(relax_maker=RelaxMaker(n_trials=1)))
+    cheap, _ = plan(few, screening)
+    usual, _ = plan(PlanMaker(), screening)
+    assert cheap.estimated_cpu_s == pytest.approx(estimate_cpu_s(GENES, 1).sum())
+    assert cheap.estimated_cpu_s < usual.estimated_cpu_s
+
+
+def test_an_empty_plan_is_a_job_that_ends(job_store, tmp_path):
+    screen = ScreenMaker().make(["225 Na:c Cl:a"])  # Na2Cl is not neutral
+    job = PlanMaker().make(screen.output)
+    run_locally(
+        Flow([screen, job]),
+        store=job_store,
+        root_dir=tmp_path,
+        ensure_success=True,
+        log=False,
+    )
+    assert job_store.get_output(job.uuid)["n_planned"] == 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_shards": 0}, {"shard_minutes": 0}, {"max_genes": -1}]
+)
+def test_a_plan_that_cannot_be_is_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        PlanMaker(**options)

@@ -1,0 +1,36 @@
+"""How the accepted genes of a round were cut into shards."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from wyckflow.schemas.base import WyckflowDoc
+
+
+class ShardDoc(BaseModel):
+    """One shard, before it runs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int = Field(ge=0, description="From 0, the most promising genes first.")
+    n_genes: int = Field(ge=1, description="Genes in it.")
+    estimated_cpu_s: FiniteFloat = Field(
+        ge=0, description="Estimated processor seconds of its relaxations."
+    )
+    job_uuids: list[str] = Field(description="Its jobs, in order.")
+
+
+class PlanDoc(WyckflowDoc):
+    """The shards of one round, and what was left out for the budget."""
+
+    identity: str = Field(description="Campaign and round, from which job ids follow.")
+    ranked_by: str = Field(description="What the genes were ordered by, in words.")
+    n_accepted: int = Field(ge=0, description="Genes that the screen accepted.")
+    n_planned: int = Field(ge=0, description="Genes in the shards.")
+    n_over_budget: int = Field(
+        ge=0, description="Accepted genes left out, since the budget was used up."
+    )
+    estimated_cpu_s: FiniteFloat = Field(
+        ge=0, description="Estimated processor seconds of all shards."
+    )
+    shards: list[ShardDoc] = Field(description="The shards, in order of promise.")
