@@ -26,7 +26,7 @@ from wyckflow.schemas.candidate import CandidateDoc
 from wyckflow.store.builder import CANDIDATES, new_candidate
 from wyckflow.store.connect import Database
 from wyckflow.store.indexes import create_indexes
-from wyckflow.store.query import Candidates
+from wyckflow.store.query import BEST_FIRST, Candidates
 from wyckflow.store.server import temporary_server
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def explain(database: Database, question: dict[str, Any]) -> Iterator[str]:
     """Yield the stages of the server's plan, such as IXSCAN or COLLSCAN."""
     with database.client() as client:
         found = client[database.name][CANDIDATES].find(to_query(question))
-        plan = found.sort("energy_above_hull").explain()["queryPlanner"]["winningPlan"]
+        plan = found.sort(list(BEST_FIRST)).explain()["queryPlanner"]["winningPlan"]
     waiting = [plan]
     while waiting:
         stage = waiting.pop()
