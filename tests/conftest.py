@@ -36,6 +36,14 @@ def _stay_in_folder():
     os.chdir(before)
 
 
+@pytest.fixture(autouse=True)
+def _no_job_running():
+    """Forget the job that a test let fail: jobflow itself does not."""
+    yield
+    if "jobflow" in sys.modules:
+        sys.modules["jobflow"].CURRENT_JOB.reset()
+
+
 @pytest.fixture
 def job_store():
     """A job store in memory with the blob store of our decorator."""

@@ -62,4 +62,4 @@ def test_every_target_of_the_plan_can_be_shown():
     expected = (
         {f"P{i}" for i in range(1, 13)} | {f"Q{i}" for i in range(1, 11)} | {"R1"}
     )
-    assert set(targets) - {"build", "racing"} == expected
+    assert expected <= set(targets)

@@ -16,6 +16,16 @@ class Done:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch):
+    """Print to a wide terminal; the consoles took their width when first imported."""
+    from wyckflow.cli.console import err, out
+
+    monkeypatch.setenv("COLUMNS", "200")
+    for console in (out, err):
+        monkeypatch.setattr(console, "_width", 200)
+
+
 @pytest.fixture
 def wyckflow(monkeypatch, capsys):
     """Call the command with the given words."""
@@ -23,7 +33,6 @@ def wyckflow(monkeypatch, capsys):
 
     def call(*words):
         monkeypatch.setattr("sys.argv", ["wyckflow", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "200")
         capsys.readouterr()
         try:
             run()

@@ -32,9 +32,8 @@ def table(tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch):
+def call():
     """Call a command; what it prints comes as one line."""
-    monkeypatch.setenv("COLUMNS", "200")
 
     def call(*words):
         return CliRunner().invoke(app, [str(word) for word in words])

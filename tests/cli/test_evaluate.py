@@ -31,7 +31,6 @@ def folder(tmp_path):
 
 @pytest.fixture
 def call(folder, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(folder)
 
     def call(*words):

@@ -11,8 +11,8 @@ err = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """Print one sentence of progress."""
-    out.print(f"[dim]·[/dim] {escape(text)}")
+    """Print one sentence of progress, its commands and paths unbroken."""
+    out.print(f"[dim]·[/dim] {escape(text)}", soft_wrap=True)
 
 
 def complain(text: str) -> None:
