@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-import wyckflow
-
-SCRIPT = Path(wyckflow.__file__).parents[1] / "examples" / "submit_demo.py"
+SCRIPT = "submit_demo.py"
 
 
 @pytest.mark.mongo
-def test_it_submits_into_the_project_it_is_run_in(project, database):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ,
-    )
+def test_it_submits_into_the_project_it_is_run_in(project, database, run_example):
+    done = run_example(SCRIPT, folder=project.folder)
     assert done.returncode == 0, done.stderr
     with database.client() as client:
         jobs = list(client[database.name].fireworks.find())
@@ -35,14 +21,7 @@ def test_it_submits_into_the_project_it_is_run_in(project, database):
     assert f"{len(jobs)} jobs" in done.stdout
 
 
-def test_outside_a_project_it_says_what_to_do(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ,
-    )
+def test_outside_a_project_it_says_what_to_do(run_example):
+    done = run_example(SCRIPT)
     assert done.returncode != 0
     assert "wyckflow init" in done.stderr

@@ -203,6 +203,10 @@ def test_a_structure_too_large_for_the_memory_is_refused(potential, monkeypatch)
     assert ends[1].state.outcome is Outcome.CONVERGED
 
 
+def test_a_calculator_without_moments_says_nothing_about_them(emt):
+    assert emt.magnetic_moments(STARTS[:1]) == [None]
+
+
 @pytest.mark.parametrize("scale", ["", "EMT", "two words", "-x"])
 def test_a_tag_that_is_none_is_refused(scale):
     with pytest.raises(ConfigurationError, match="energy scale"):

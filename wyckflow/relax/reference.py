@@ -143,9 +143,13 @@ def find_magnetic_moments(
         The mean size of the moments of each orbit's atoms, in the order of the gene;
         None if the calculator predicts none.
     """
-    if "magmoms" not in calculator.implemented_properties:
+    from ase.calculators.calculator import PropertyNotImplementedError
+
+    try:
+        moments = calculator.get_property("magmoms", _to_atoms(structure))
+    except PropertyNotImplementedError:  # also of some that list the property: EMT
         return None
-    sizes = np.abs(calculator.get_property("magmoms", _to_atoms(structure)))
+    sizes = np.abs(moments)
     owners = structure.orbit_table.site_indices
     return [float(sizes[owners == site].mean()) for site in range(len(set(owners)))]
 
