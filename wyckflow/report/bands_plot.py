@@ -70,7 +70,7 @@ def plot_bands(
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.subplots()
     zero = bands.fermi if document.vbm is None else document.vbm
-    x = _place_points(bands, lines)
+    x = place_points(bands, lines)
     _draw_lines(axes, bands, lines, x, zero)
     for valley in document.valleys:
         _draw_valley(axes, bands, x, valley, zero=zero)
@@ -92,8 +92,16 @@ def _title(document: ElectronicDoc) -> str:
     return f"{words} (simulated)" if document.is_simulated else words
 
 
-def _place_points(bands: Bands, lines: list[tuple[int, int]]) -> Floats:
-    """Return where each wave vector stands on the axis; those on no line nowhere."""
+def place_points(bands: Bands, lines: list[tuple[int, int]]) -> Floats:
+    """Return where each wave vector stands on the axis; those on no line nowhere.
+
+    Parameters
+    ----------
+    bands
+        Along lines.
+    lines
+        First and last point of each.
+    """
     cartesian = bands.kpoints @ bands.reciprocal
     x = np.full(len(cartesian), np.nan)
     end = 0.0
@@ -153,7 +161,7 @@ def _draw_valley(
             names = {f"{bands.name_of(place)}→{end}" for end in ends}
             for fit in valley.lines:
                 if fit.direction in names:
-                    k, energy = _sample_fit(fit, x[first : last + 1] - x[place])
+                    k, energy = sample_fit(fit, x[first : last + 1] - x[place])
                     sign = -1 if valley.carrier is Carrier.HOLE else 1
                     axes.plot(
                         x[place] + k,
@@ -165,8 +173,16 @@ def _draw_valley(
                     )
 
 
-def _sample_fit(fit: LineMass, line: Floats) -> tuple[Floats, Floats]:
-    """Return Kane's dispersion as far as it was fitted, within the line."""
+def sample_fit(fit: LineMass, line: Floats) -> tuple[Floats, Floats]:
+    """Return Kane's dispersion as far as it was fitted, within the line.
+
+    Parameters
+    ----------
+    fit
+        One mass.
+    line
+        Distances of the ends of the line from the extremum, in 1/A.
+    """
     if fit.mass is None or fit.alpha is None or fit.k_range is None:
         return np.zeros(0), np.zeros(0)
     k = np.linspace(-fit.k_range, fit.k_range, 61)

@@ -93,7 +93,7 @@ def _draw_bands(axes: Any, spectrum: Spectrum) -> None:
         x, y = spectrum.distances[first:last], spectrum.bands[first:last]
         axes.plot(x, y, color=_BAND, linewidth=1.0)
         axes.plot(x, np.where(y < 0, y, np.nan), color=_SOFT, linewidth=1.2)
-    places, names = _list_ticks(spectrum)
+    places, names = list_ticks(spectrum)
     axes.set_xticks(places, names)
     for place in places:
         axes.axvline(place, color=_GRID, linewidth=0.8, zorder=0)
@@ -101,8 +101,14 @@ def _draw_bands(axes: Any, spectrum: Spectrum) -> None:
     axes.set_ylabel("frequency (THz; imaginary below 0)", fontsize=9, color=_INK)
 
 
-def _list_ticks(spectrum: Spectrum) -> tuple[list[float], list[str]]:
-    """Return where segments meet, and the names of the points there."""
+def list_ticks(spectrum: Spectrum) -> tuple[list[float], list[str]]:
+    """Return where segments meet, and the names of the points there.
+
+    Parameters
+    ----------
+    spectrum
+        With its path.
+    """
     starts = spectrum.segment_starts
     places = [*spectrum.distances[starts].tolist(), float(spectrum.distances[-1])]
     labels = [(_name(first), _name(last)) for first, last in spectrum.labels]
