@@ -192,3 +192,43 @@ def test_a_path_as_vasp_writes_it_has_its_points_twice():
     assert bands.lines() == [(0, 4), (5, 9)]
     assert bands.name_of(4) == "X"
     assert find_edges(bands).kind is BandKind.CANNOT_JUDGE
+
+
+def kpoints_opt_block(places, levels):
+    """Bands at extra points as VASP 6.3 writes them into its vasprun.xml."""
+    points = "".join(f"<v>{' '.join(map(str, place))}</v>" for place in places)
+    weights = "".join("<v>1.0</v>" for _ in places)
+    sets = "".join(
+        f'<set comment="kpoint {n}">{"".join(f"<r>{e} 1.0</r>" for e in column)}</set>'
+        for n, column in enumerate(levels, start=1)
+    )
+    return (
+        '<eigenvalues_kpoints_opt comment="kpoints_opt"><kpoints>'
+        f'<varray name="kpointlist">{points}</varray>'
+        f'<varray name="weights">{weights}</varray></kpoints>'
+        "<eigenvalues><array><field>eigene</field><field>occ</field>"
+        f'<set><set comment="spin 1">{sets}</set></set></array></eigenvalues>'
+        "</eigenvalues_kpoints_opt>"
+    )
+
+
+def test_points_of_a_kpoints_opt_are_taken_instead_of_the_mesh(vasp_outputs, tmp_path):
+    """Through pymatgen's parser: a real run with such a block put in."""
+    file = vasp_outputs / "Si_uniform" / "vasprun.xml.gz"
+    with gzip.open(file, "rt") as stream:
+        text = stream.read()
+    places = [(0.0, 0.0, 0.0), (0.25, 0.0, 0.25), (0.5, 0.0, 0.5)]
+    levels = [[-6.0, 5.0, 5.1, 5.2, 8.0], [-5.0, 4.0, 4.1, 4.2, 7.0], [1, 2, 3, 3, 6.5]]
+    end = text.rindex("</calculation>")
+    block = kpoints_opt_block(places, levels)
+    (tmp_path / "vasprun.xml").write_text(text[:end] + block + text[end:])
+    (tmp_path / "KPOINTS").write_text("mesh\n0\nGamma\n8 8 8\n")
+    (tmp_path / "KPOINTS_OPT").write_text(
+        "path\n3\nLine_mode\nReciprocal\n0 0 0 GAMMA\n0.5 0 0.5 X\n"
+    )
+    bands = load_bands(tmp_path)
+    np.testing.assert_allclose(bands.kpoints, places)
+    np.testing.assert_allclose(bands.energies[0].T, levels)
+    assert bands.labels == ("Γ", "", "X")
+    assert bands.lines() == [(0, 2)]
+    assert len(load_bands(file).kpoints) > len(places)

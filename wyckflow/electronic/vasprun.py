@@ -46,8 +46,9 @@ def load_bands(path: Path) -> Bands:
     """Read bands from a vasprun.xml, with labels from the KPOINTS beside it.
 
     Wave vectors of weight zero are those of a path in a run that also has a mesh, as
-    with hybrid functionals; then only they are taken. A run that is not converged is
-    read, and says so in ``problem``.
+    with hybrid functionals; then only they are taken. So are those of a ``KPOINTS_OPT``
+    where a run had one. A run that is not converged is read, and says so in
+    ``problem``.
 
     Parameters
     ----------
@@ -79,16 +80,22 @@ def load_bands(path: Path) -> Bands:
         ) from error
     if not run.eigenvalues:
         raise BandsError(f"{file} holds no band energies; give a finished VASP run.")
-    spins = [spin for spin in (Spin.up, Spin.down) if spin in run.eigenvalues]
-    energies = np.array([run.eigenvalues[spin][:, :, 0].T for spin in spins])
-    kpoints = np.array(run.actual_kpoints, dtype=np.float64)
-    chosen = _choose_points(np.array(run.actual_kpoints_weights, dtype=np.float64))
+    # Bands at the points of a KPOINTS_OPT were calculated for this very purpose.
+    extra = getattr(run, "kpoints_opt_props", None)
+    is_extra = extra is not None and bool(extra.eigenvalues)
+    source: Any = extra if is_extra else run
+    beside = "KPOINTS_OPT" if is_extra else "KPOINTS"
+    spins = [spin for spin in (Spin.up, Spin.down) if spin in source.eigenvalues]
+    energies = np.array([source.eigenvalues[spin][:, :, 0].T for spin in spins])
+    kpoints = np.array(source.actual_kpoints, dtype=np.float64)
+    weights = np.array(source.actual_kpoints_weights, dtype=np.float64)
+    chosen = _choose_points(weights)
     return Bands(
         lattice=np.array(run.final_structure.lattice.matrix),
         kpoints=kpoints[chosen],
         energies=energies[:, :, chosen],
         fermi=_find_fermi(run, energies),
-        labels=_read_labels(file, kpoints[chosen]),
+        labels=_read_labels(file, beside, kpoints[chosen]),
         n_electrons=_number(run.parameters.get("NELECT")),
         is_noncollinear=bool(run.parameters.get("LNONCOLLINEAR", False)),
         atoms=read_atoms(run.final_structure),
@@ -114,11 +121,13 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
-def _read_labels(file: Path, kpoints: NDArray[np.float64]) -> tuple[str, ...]:
-    """Return labels from the KPOINTS beside a vasprun.xml, if it has any."""
+def _read_labels(
+    file: Path, written_in: str, kpoints: NDArray[np.float64]
+) -> tuple[str, ...]:
+    """Return labels from the file of wave vectors beside a run, if it has any."""
     from pymatgen.io.vasp.inputs import Kpoints
 
-    for name in ("KPOINTS", "KPOINTS.gz"):
+    for name in (written_in, f"{written_in}.gz"):
         beside = file.parent / name
         if not beside.is_file():
             continue
