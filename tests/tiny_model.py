@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import product
-
-import numpy as np
+from pathlib import Path
 
 from wyckflow.crystal._elements import ATOMIC_NUMBERS
-from wyckflow.crystal.dataset._arrays import RowArrays
-from wyckflow.crystal.dataset.metadata import DatasetMetadata
-from wyckflow.crystal.dataset.table import Dataset
-from wyckflow.crystal.encode import Engine
 from wyckflow.crystal.gene import WyckoffGene
-from wyckflow.crystal.tables import WYCKOFF_LETTERS
+
+sys.path.insert(0, str(Path(__file__).parent / "ml"))
+from made_crystals import dataset_of_genes
 
 FORMS = ("225 {}:a {}:b", "225 {}:a {}:c", "221 {}:a Ti:b {}:c")
 
@@ -21,27 +19,10 @@ def make_salts():
     """Rock salts, fluorites and perovskites, with properties that follow from them."""
     pairs = product(["Li", "Na", "K", "Mg", "Ca", "Sr"], ["O", "S", "F", "Cl", "N"])
     genes = [WyckoffGene.from_text(form.format(*p)) for p in pairs for form in FORMS]
-    sites = [site for gene in genes for site in gene.sites]
-    arrays = RowArrays(
-        space_group_numbers=np.array([g.space_group_number for g in genes], np.uint8),
-        n_sites=np.array([gene.n_orbits for gene in genes], np.int32),
-        atomic_numbers=np.array([ATOMIC_NUMBERS[s.element] for s in sites], np.uint8),
-        letter_indices=np.array(
-            [WYCKOFF_LETTERS.index(s.letter) for s in sites], np.uint8
-        ),
-        coordinates=np.zeros((len(sites), 3)),
-        lattices=np.tile(np.eye(3), (len(genes), 1, 1)),
-        sources=np.zeros(len(genes), np.int32),
-        records=np.arange(len(genes)),
-        properties={
-            "formation_energy_per_atom": np.array(
-                [-0.03 * ATOMIC_NUMBERS[gene.elements[0]] for gene in genes]
-            ),
-            "band_gap": np.array([0.2 * gene.n_sites for gene in genes]),
-        },
-        texts={},
-    )
-    return Dataset(arrays, DatasetMetadata(engine=Engine.SPGLIB, symprec=0.1))
+    energies = [-0.03 * ATOMIC_NUMBERS[gene.elements[0]] for gene in genes]
+    gaps = [0.2 * gene.n_sites for gene in genes]
+    properties = {"formation_energy_per_atom": energies, "band_gap": gaps}
+    return dataset_of_genes(genes, properties)
 
 
 def train_tiny_model():

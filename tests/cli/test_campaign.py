@@ -53,3 +53,22 @@ def test_an_unknown_campaign_is_an_error_with_the_nearest(wyckflow, submitted):
     done = wyckflow("campaign", "pause", "oxide", "-p", submitted)
     assert done.code == 1
     assert "Did you mean 'oxides'" in done.err
+
+
+def test_failures_show_the_whole_message_of_each_kind(wyckflow, submitted, database):
+    assert (
+        "No job is quarantined"
+        in wyckflow("campaign", "failures", "oxides", "-p", submitted).out
+    )
+    trace = 'Traceback\n  File "x.py", line 3, in [make]\nKeyError: 12'
+    action = {"stored_data": {"_exception": {"_stacktrace": trace}}}
+    with database.client() as client:
+        mongo = client[database.name]
+        (job,) = mongo.fireworks.find()
+        launch = {"launch_id": 1, "fw_id": job["fw_id"], "action": action}
+        mongo.launches.insert_one(launch)
+        change = {"$set": {"state": "FIZZLED", "launches": [1]}}
+        mongo.fireworks.update_one({}, change)
+    shown = wyckflow("campaign", "failures", "oxides", "-p", submitted).out
+    assert "1 job (gene screen): KeyError: #" in shown
+    assert 'File "x.py", line 3, in [make]' in shown

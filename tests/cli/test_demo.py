@@ -13,10 +13,10 @@ from wyckflow.schemas.target import PAPER_TARGET
 
 
 def test_the_campaign_of_the_demo_is_on_the_papers_target_and_small():
-    spec = make_campaign("demo", 80)
+    spec = make_campaign("demo", 300)
     assert spec.target == PAPER_TARGET
     assert spec.model == "bundled"
-    assert spec.budget.relaxations == 80 // GENES_PER_RELAXATION
+    assert spec.budget.relaxations == 300 // GENES_PER_RELAXATION
     maker = CampaignFlowMaker.from_spec(spec, max_genes=spec.budget.relaxations)
     assert maker.plan_maker.shard_maker.phonon_maker is not None
 
@@ -51,3 +51,17 @@ def test_without_a_bundled_model_known_crystals_are_shown(
     assert "Known crystals are shown instead" in done.out
     assert "SrTiO3" in done.out
     assert "stopped: " in done.out
+
+
+@pytest.mark.mongo
+@pytest.mark.slow
+def test_known_crystals_go_through_the_simulated_dft_tier(wyckflow, tmp_path):
+    pytest.importorskip("chgnet", reason="install wyckflow[ml]")
+    pytest.importorskip("atomate2", reason="install wyckflow[dft]")
+    folder = tmp_path / "demo"
+    done = wyckflow("demo", folder, "--known", "--with-dft-simulator")
+    assert done.code == 0, done.err
+    assert "approved by hand" in done.out
+    assert "14/14 done" in done.out
+    assert "SIMULATED" in done.out
+    assert "no energy on a hull" in done.out

@@ -123,3 +123,40 @@ def test_every_option_of_a_training_is_printed_and_can_be_read(wyckflow, capsys)
     assert "seed: 5" in done.out
     assert "n_members" in done.out
     assert TrainingConfig().generator.seed == 0
+
+
+TRANSFORMER = """
+model: transformer
+generator:
+  network: {width: 16, n_layers: 1, n_heads: 2, part_width: 8}
+  loop: {n_epochs: 6, batch_size: 32}
+predictor:
+  n_members: 1
+  width: 16
+  n_layers: 1
+  n_heads: 2
+  loop: {n_epochs: 1, batch_size: 64}
+"""
+
+
+def test_a_transformer_is_trained_by_an_option_and_used_like_any_model(
+    wyckflow, folder, tmp_path
+):
+    (tmp_path / "options.yaml").write_text(TRANSFORMER)
+    model, genes = tmp_path / "told.npz", tmp_path / "genes.csv"
+    done = wyckflow(
+        "train", folder / "salts.npz", "-c", tmp_path / "options.yaml", "-o", model
+    )
+    assert done.code == 0
+    words = ["generate", "-m", model, "-n", "6", "-o", genes]
+    words += ["-p", "band_gap=0.1:", "--guidance", "0.5"]
+    wyckflow(*words, "--plot", tmp_path / "genes.png")
+    done = wyckflow(*words, "--json")
+    document = json.loads(done.out)
+    assert (document["method"], document["guidance"]) == ("conditional", 0.5)
+    assert document["predicted_by"] == "ensemble of 1 network"
+    assert (tmp_path / "genes.png").stat().st_size > 10_000
+    assert len(list(csv.DictReader(genes.open()))) == document["n_genes"]
+    refused = wyckflow(*words, "--latent-map", tmp_path / "map.png")
+    assert refused.code != 0
+    assert "no latent space" in refused.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -44,6 +45,41 @@ def test_a_worker_that_fell_silent_is_shown_as_lost(wyckflow, project, database)
         done = wyckflow("status", "-p", project.folder)
     assert "lost?" in done.out
     assert "wyckflow doctor" in done.out
+
+
+@pytest.mark.mongo
+def test_failures_are_counted_by_reason(wyckflow, project, database):
+    from toy_jobs import ToyMaker
+
+    from wyckflow.store.submit import submit
+
+    ids = [
+        submit(ToyMaker().make(n), campaign="one", database=database)[0]
+        for n in range(3)
+    ]
+    messages = ["KeyError: 'O'", "ValueError: step 12 failed", "ValueError: step 7"]
+    messages[2] = "ValueError: step 345 failed"
+    with database.client() as client:
+        mongo = client[database.name]
+        for number, (fw_id, message) in enumerate(zip(ids, messages, strict=True), 1):
+            trace = {"_exception": {"_stacktrace": f"Traceback\n{message}"}}
+            launch = {"launch_id": number, "fw_id": fw_id, "state": "FIZZLED"}
+            launch |= {"action": {"stored_data": trace}}
+            mongo.launches.insert_one(launch)
+            change = {"$set": {"state": "FIZZLED", "launches": [number]}}
+            mongo.fireworks.update_one({"fw_id": fw_id}, change)
+    shown = wyckflow("status", "one", "-p", project.folder).out
+    assert re.search(r"gene screen 2 .*ValueError: step # failed", shown)
+    assert re.search(r"gene screen 1 .*KeyError: 'O'", shown)
+    data = json.loads(wyckflow("status", "one", "--json", "-p", project.folder).out)
+    assert [item["n_jobs"] for item in data["reasons"]] == [2, 1]
+
+
+@pytest.mark.mongo
+def test_an_unknown_campaign_is_an_error(wyckflow, project):
+    done = wyckflow("status", "oxides", "-p", project.folder)
+    assert done.code == 1
+    assert "No campaign 'oxides'" in done.err
 
 
 @pytest.mark.mongo

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 
 import pytest
 import yaml
@@ -49,6 +51,13 @@ def test_a_campaign_is_sent_shown_extended_and_sent_again(
     sent = wyckflow("submit", write_campaign(), *place)
     assert "campaign salts: 3 genes, model tiny" in sent.out
     assert "wyckflow worker start --category gpu" in sent.out
+    assert re.search(r"chgnet relax gpu 1 [\d.]+ s other machines", sent.out)
+    seen = wyckflow("status", "salts", *place).out
+    assert "no cpu and no gpu worker lives" in seen
+    assert "relaxations planned 0 2" in seen
+    data = json.loads(wyckflow("status", "salts", "--json", *place).out)
+    assert data["budget"]["relaxations"] == 2
+    assert (data["eta_s"], data["used"]["relaxations"]) == (None, 0)
     shown = wyckflow("campaign", "show", "salts", *place).out
     assert "space groups: 221, 225" in shown
     assert "Nothing has run yet" in shown
@@ -57,8 +66,8 @@ def test_a_campaign_is_sent_shown_extended_and_sent_again(
     assert "was sent before" in wyckflow("submit", larger, *place).out
     extended = wyckflow("campaign", "extend", "salts", "--genes", 4, *place)
     assert "round 1 of salts: 4 genes, of which 3 may be relaxed" in extended.out
-    too_many = wyckflow("campaign", "extend", "salts", "--genes", 10**6, *place)
-    assert "'n_genes' is 1000000" in too_many.err
+    too_many = wyckflow("campaign", "extend", "salts", "--genes", 10**7, *place)
+    assert "'n_genes' is 10000000" in too_many.err
     assert (
         "relaxations planned 0 5" in wyckflow("campaign", "show", "salts", *place).out
     )
@@ -99,6 +108,7 @@ def test_a_campaign_runs_here_and_leaves_files_documents_and_a_figure(
     shown = wyckflow("campaign", "show", "salts", *place).out
     assert "relaxations planned 2 2" in shown
     assert "uniqueness 3 3" in shown
+    assert re.search(r"chgnet relax gpu \d+ 2 1 ", shown)  # beside what was estimated
     before = {item.gene_id: item.energy_per_atom for item in find(database)}
     again = wyckflow("build", "--campaign", "salts", "--from-scratch", *place)
     assert "new outputs" in again.out
@@ -122,7 +132,7 @@ def test_a_job_that_fails_here_is_named_and_the_rest_is_shown(
     def fail(*_, **__):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr("wyckflow.makers.plan.rank_genes", fail)
+    monkeypatch.setattr("wyckflow.makers.plan.PlanMaker._cut", fail)
     path = write_campaign()
     done = wyckflow("run", path, "-o", tmp_path / "o", "-p", project.folder)
     assert done.code == 1

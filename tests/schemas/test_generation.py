@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wyckflow.crystal.gene import WyckoffGene
+from wyckflow.crystal.keys import unpack_genes
 from wyckflow.errors import DocumentError
 from wyckflow.schemas.generation import GeneChunk, GenerationDoc
 from wyckflow.schemas.target import Target
@@ -51,6 +52,15 @@ def test_genes_and_numbers_come_back_in_order_across_chunks():
     assert found.column("band_gap_deviation").tolist() == pytest.approx([0.1] * 3)
     assert found.column("log_probabilities").tolist() == [0, 1, 0]
     assert found.column("seeds").tolist() == [-1] * 3
+
+
+def test_rows_come_some_at_a_time_with_their_columns():
+    found = document([chunk(GENES[:2], 1.0), chunk(GENES[2:], 2.0)])
+    parts = list(found.iter_rows(1))
+    assert [len(part["codes"]) for part in parts] == [1, 1, 1]
+    assert [part["band_gap"].tolist() for part in parts] == [[1], [1], [2]]
+    unpacked = [unpack_genes(part["space_groups"], part["codes"]) for part in parts]
+    assert [gene for genes in unpacked for gene in genes] == GENES
 
 
 def test_an_unknown_column_is_refused_with_those_that_are_there():

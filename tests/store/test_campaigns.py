@@ -18,6 +18,7 @@ from wyckflow.store.campaign_progress import (
 )
 from wyckflow.store.campaign_record import campaign_names, read_campaign
 from wyckflow.store.campaigns import extend_campaign, submit_campaign
+from wyckflow.store.explain import explain_candidate
 from wyckflow.store.models import find_model, list_models
 from wyckflow.store.query import find_candidates
 
@@ -146,6 +147,12 @@ def _check_summary(database, plan):
     assert {item.round for item in candidates} == {0}
     assert {item.model_id for item in candidates} == {round_0.model_id}
     assert all(item.predicted_band_gap is not None for item in candidates)
+    for item in candidates:
+        assert {one.job_uuid for one in item.verdicts} <= set(item.job_uuids)
+        explained = explain_candidate(database, item.gene_id)
+        assert {job.uuid for job in explained.jobs} == set(item.job_uuids)
+        assert all(job.host and job.ended_at and job.fw_id for job in explained.jobs)
+        assert 0 < explained.cpu_s < sum(job.job_cpu_s for job in explained.jobs)
 
 
 def test_sending_twice_changes_nothing(database, mongo, make_spec):
@@ -272,6 +279,41 @@ def test_a_used_up_budget_holds_the_open_jobs(database, mongo, make_spec, start_
     campaign = read_campaign(database, "salts")
     assert campaign.state is CampaignState.PAUSED
     assert campaign.reason == advanced.reason
+
+
+def test_a_worker_holds_what_the_budget_does_not_cover(
+    database, mongo, make_spec, start_worker
+):
+    """Nobody looks at the campaign: the worker does."""
+    submit_campaign(database, make_spec(budget={"gpu_hours": 1e-9}))
+    worker = start_worker("gpu")
+    wait_until(
+        lambda: states(mongo) == ["COMPLETED", "PAUSED", "PAUSED"], what="the hold"
+    )
+    worker.terminate()
+    out, _ = worker.communicate(timeout=30)
+    assert "gpu hours are used; 2 open jobs held" in " ".join(out.split())
+    assert read_campaign(database, "salts").state is CampaignState.PAUSED
+
+
+def test_a_model_without_the_property_that_is_asked_for_is_refused(
+    database, mongo, make_spec, tiny_model, monkeypatch
+):
+    from wyckflow.ml import model_file
+
+    describe = model_file.describe_model
+
+    def describe_without_gap(path, **options):
+        model = describe(path, **options)
+        scalers = {k: v for k, v in model.card["scalers"].items() if k != "band_gap"}
+        return model.model_copy(update={"card": model.card | {"scalers": scalers}})
+
+    monkeypatch.setattr(model_file, "describe_model", describe_without_gap)
+    before = count(mongo)
+    target = {"properties": {"band_gap": {"min": 0.5}}}
+    with pytest.raises(ModelError, match="band_gap"):
+        submit_campaign(database, make_spec(target=target))
+    assert count(mongo) == before
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``wyckflow campaign``: begin, look at, extend, hold, free, end, repeat."""
+"""``wyckflow campaign``: begin, look at, extend, hold, free, end, repeat, move."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
+from wyckflow.cli.campaign_move import export, import_
 from wyckflow.cli.campaign_view import (
     render_budget,
+    render_costs,
     render_funnel,
     say_rest,
+    show_estimate,
     show_request,
 )
-from wyckflow.cli.console import out, say
+from wyckflow.cli.console import out, plain_table, say
 from wyckflow.cli.options import ProjectOption
 from wyckflow.schemas.campaign import CampaignState
 from wyckflow.store.campaign_file import write_template
 from wyckflow.store.campaign_funnel import read_funnel
 from wyckflow.store.campaign_progress import advance_campaign
-from wyckflow.store.campaign_record import mark_campaign, read_campaign
+from wyckflow.store.campaign_record import campaign_names, mark_campaign, read_campaign
 from wyckflow.store.campaigns import extend_campaign
 from wyckflow.store.control import (
     cancel_campaign,
@@ -28,7 +32,9 @@ from wyckflow.store.control import (
     retry_campaign,
     set_priority,
 )
+from wyckflow.store.monitor import read_status, read_traceback
 from wyckflow.store.project import load_project
+from wyckflow.store.query import Candidates
 
 if TYPE_CHECKING:
     from wyckflow.store.control import Controlled
@@ -36,8 +42,12 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Begin a campaign, look at it, extend it; hold, free, end or repeat its jobs.",
+    help="Begin a campaign, look at it, extend it; hold, free, end or repeat its jobs; "
+    "take it to a folder, and from there to another database.",
 )
+
+app.command("export", no_args_is_help=True)(export)
+app.command("import", no_args_is_help=True)(import_)
 
 NameArgument = Annotated[
     str, typer.Argument(help="Name of the campaign.", show_default=False)
@@ -62,6 +72,39 @@ def new(
     say(f"{file} written: change what you like, then 'wyckflow submit {file}'")
 
 
+@app.command("list")
+def list_(project: ProjectOption = None) -> None:
+    """List the campaigns of the project: state, rounds, genes, candidates.
+
+    Example: wyckflow campaign list
+    """
+    database = load_project(project).database()
+    names = campaign_names(database)
+    if not names:
+        out.print(
+            "No campaign yet: 'wyckflow campaign new' writes a file to begin with."
+        )
+        return
+    table = plain_table(
+        "campaign", "state", "rounds", "genes", "candidates", "with energy", "submitted"
+    )
+    for name in names:
+        found = read_campaign(database, name)
+        with Candidates(database, campaign=name) as candidates:
+            n_all = candidates.count()
+            n_relaxed = candidates.count({"energy_per_atom": {"$ne": None}})
+        table.add_row(
+            escape(name),
+            str(found.state),
+            str(len(found.rounds)),
+            f"{sum(item.n_genes for item in found.rounds):,}",
+            f"{n_all:,}",
+            f"{n_relaxed:,}",
+            f"{found.rounds[0].submitted_at:%Y-%m-%d %H:%M}" if found.rounds else "-",
+        )
+    out.print(table)
+
+
 @app.command()
 def show(name: NameArgument, project: ProjectOption = None) -> None:
     """Show what was asked, what each stage has passed so far, and what it cost.
@@ -82,6 +125,8 @@ def show(name: NameArgument, project: ProjectOption = None) -> None:
         out.print("\nNothing has run yet: 'wyckflow status' shows what waits for whom.")
     out.print()
     out.print(render_budget(campaign.spec.budget, advanced.usage))
+    out.print()
+    out.print(render_costs(campaign, advanced.usage))
     say_rest(advanced.usage)
 
 
@@ -107,6 +152,7 @@ def extend(
     left = sent.round.max_relaxations
     limit = "" if left is None else f", of which {left:,} may be relaxed"
     say(f"round {sent.round.number} of {name}: {genes:,} genes{limit}")
+    show_estimate(sent.campaign.spec, sent.round.estimate)
 
 
 @app.command()
@@ -153,13 +199,43 @@ def cancel(
 
 
 @app.command()
-def retry(name: NameArgument, project: ProjectOption = None) -> None:
-    """Run the failed jobs once more, and what waits for them.
+def retry(
+    name: NameArgument,
+    failed: Annotated[
+        bool,
+        typer.Option("--failed", help="Those that failed: there are no others to run."),
+    ] = True,
+    project: ProjectOption = None,
+) -> None:
+    """Run the quarantined jobs again, three tries each, and what waits for them.
 
     Example: wyckflow campaign retry oxides
     """
+    del failed  # a word for those who like to say it
     done = retry_campaign(load_project(project).database(), name)
     _tell(done, "made ready again", "")
+
+
+@app.command()
+def failures(name: NameArgument, project: ProjectOption = None) -> None:
+    """Show why jobs are quarantined: each reason with the whole message of one of them.
+
+    A job is quarantined when it failed, or took its worker down, three times.
+
+    Example: wyckflow campaign failures oxides
+    """
+    database = load_project(project).database()
+    status = read_status(database, campaign=name)
+    for reason in status.reasons:
+        jobs = "job" if reason.n_jobs == 1 else "jobs"
+        out.print(
+            f"[red]{reason.n_jobs:,} {jobs} ({escape(reason.name)}):[/red] "
+            f"{escape(reason.reason)}"
+        )
+        out.print(f"job {reason.fw_id} says:")
+        out.print(read_traceback(database, reason.fw_id), markup=False, highlight=False)
+    if not status.reasons:
+        out.print("No job is quarantined.")
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from enum import StrEnum
@@ -18,6 +17,7 @@ from wyckflow.errors import QueryError, nearest_name
 from wyckflow.schemas.candidate import CandidateDoc
 from wyckflow.schemas.target import Target
 from wyckflow.store.builder import build_candidates, list_campaigns
+from wyckflow.store.candidate_files import format_cif, structure_stem, write_csv
 from wyckflow.store.project import load_project
 from wyckflow.store.query import FIELDS, find_candidates
 from wyckflow.store.where import parse_where
@@ -37,7 +37,6 @@ _COLUMNS = (
     "verdict",
     "gene_id",
 )
-_NOT_FLAT = {"structure", "provenance", "verdicts", "outcomes"}
 
 
 class Format(StrEnum):
@@ -169,9 +168,12 @@ def _table(found: Sequence[CandidateDoc]) -> Table:
     """Return a line per candidate, with the columns that any of them fills."""
     rows = [item.model_dump() for item in found]
     shown = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
-    heads = {"formula_pretty": "formula", "space_group_number": "space group"}
+    heads = {"formula_pretty": "formula", "space_group_number": "group"}
     table = plain_table(*(heads.get(name, name.replace("_", " ")) for name in shown))
+    table.columns[0].no_wrap = table.columns[-1].no_wrap = True  # what one copies
     for row in rows:
+        if row["is_simulated"]:
+            row["formula_pretty"] += " SIMULATED"
         table.add_row(*(_word(row[name]) for name in shown))
     return table
 
@@ -208,24 +210,14 @@ def write_rows(
     if kind is Format.JSON:
         text = json.dumps([item.model_dump(mode="json") for item in found], indent=1)
     else:
-        rows = [item.model_dump(mode="json", exclude=_NOT_FLAT) for item in found]
         buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: _flat(v) for k, v in row.items()} for row in rows)
+        write_csv(found, buffer)
         text = buffer.getvalue()
     if output is None:
         typer.echo(text.rstrip("\n"))
         return
     output.write_text(text)
     say(f"{len(found):,} candidates in {output}")
-
-
-def _flat(value: Any) -> Any:
-    """Return a value that fits into one cell."""
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return " ".join(value)
-    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def write_structures(found: Sequence[CandidateDoc], kind: Format, folder: Path) -> None:
@@ -248,18 +240,10 @@ def write_structures(found: Sequence[CandidateDoc], kind: Format, folder: Path) 
         if item.structure is None:
             continue
         structure = Structure.from_dict(item.structure)
-        stem = f"{item.formula_pretty}_{item.gene_id}"
+        stem = structure_stem(item)
         if kind is Format.POSCAR:
             structure.to(filename=str(folder / f"{stem}.poscar"), fmt="poscar")
         else:
-            (folder / f"{stem}.cif").write_text(_cif(structure, stem))
+            (folder / f"{stem}.cif").write_text(format_cif(structure, stem))
         n_written += 1
     say(f"{n_written:,} of {len(found):,} candidates have a structure: see {folder}/")
-
-
-def _cif(structure: Any, name: str) -> str:
-    """Return a CIF with the symmetry that the structure has at 0.01 A."""
-    from wyckflow.crystal.reduced import ReducedStructure
-    from wyckflow.crystal.write import write_cif
-
-    return write_cif(ReducedStructure.from_structure(structure, symprec=0.01), name)

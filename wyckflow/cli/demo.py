@@ -14,9 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.live import Live
 
+from wyckflow.cli.campaign_view import show_estimate
 from wyckflow.cli.console import complain, duration, out, say
+from wyckflow.cli.demo_dft import (
+    REQUEST,
+    VASP_JOBS,
+    send_to_simulator,
+    show_simulated,
+    simulator_variables,
+)
 from wyckflow.cli.demo_known import show_known, submit_known
 from wyckflow.cli.init import prepare_own_project
+from wyckflow.cli.report import write_campaign_report
 from wyckflow.cli.status import render
 from wyckflow.cli.submit import show_result
 from wyckflow.errors import ModelError, WyckflowError
@@ -40,8 +49,9 @@ WORKERS: Final = (Category.CPU, Category.GPU, Category.GPU)
 """Two of the kind that has most to do: one per core of a small machine."""
 
 PATIENCE_S: Final = 1800.0
-GENES_PER_RELAXATION: Final = 8
-"""Of so many genes, one may be relaxed: it takes longest."""
+GENES_PER_RELAXATION: Final = 30
+FEWEST_RELAXATIONS: Final = 3
+"""Of so many genes, one may be relaxed, which takes longest, and at least so many."""
 
 _LOOKS_BEFORE_THE_END: Final = 5
 """A child becomes ready a moment after its parent has ended."""
@@ -56,9 +66,16 @@ def demo(
         typer.Option(
             help="Genes to generate; the time grows with them.", min=8, max=MOST_GENES
         ),
-    ] = 800,
+    ] = 3000,
     known: Annotated[
         bool, typer.Option("--known", help="Nine known crystals instead of new ones.")
+    ] = False,
+    with_dft_simulator: Annotated[
+        bool,
+        typer.Option(
+            "--with-dft-simulator",
+            help="Send a crystal or two on to a simulator of VASP.",
+        ),
     ] = False,
     keep_server: Annotated[
         bool, typer.Option("--keep-server", help="Leave MongoDB running at the end.")
@@ -73,7 +90,12 @@ def demo(
     known phases, and the best get phonons. The result is read back from MongoDB.
     Takes a few minutes; GPU workers use the processor where there is no GPU.
 
-    Example: wyckflow demo --genes 400
+    With --with-dft-simulator, the best go on through the gate before VASP to a program
+    that writes VASP's files and has none of its physics; all it writes says SIMULATED.
+
+    Example: wyckflow demo --genes 1000
+
+    Example: wyckflow demo --known --with-dft-simulator
     """
     began = time.monotonic()
     project = _project(folder.expanduser().resolve())
@@ -81,14 +103,22 @@ def demo(
     server.start()
     try:
         name = f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-        is_known = _submit(project, name, genes, known=known)
-        with _workers(project) as workers:
+        is_known = _submit(project, name, genes, known=known, dft=with_dft_simulator)
+        vasp = simulator_variables(project) if with_dft_simulator else None
+        with _workers(project, vasp) as workers:
             status = _wait(project, name, workers)
+            if with_dft_simulator:
+                send_to_simulator(project.database(), name)
+                status = _wait(project, name, workers)
         if is_known:
             show_known(project.database(), name)
         else:
             advance_campaign(project.database(), name)
             show_result(project.database(), name, project.folder / name)
+        if with_dft_simulator:
+            show_simulated(project.database(), name)
+        page = project.folder / f"{name}.html"
+        write_campaign_report(project.database(), name, page)
         out.print(f"\nTook {duration(time.monotonic() - began)}.")
         _say_what_next(project, name, is_known=is_known, keep_server=keep_server)
         _complain(project, status)
@@ -105,22 +135,24 @@ def _project(folder: Path) -> Project:
     return prepare_own_project(folder)
 
 
-def _submit(project: Project, name: str, genes: int, *, known: bool) -> bool:
+def _submit(project: Project, name: str, genes: int, *, known: bool, dft: bool) -> bool:
     """Send the campaign; return whether it is the one on known crystals."""
     database = project.database()
     if not known:
         try:
-            sent = submit_campaign(database, make_campaign(name, genes))
+            spec = make_campaign(name, genes, with_dft=dft)
+            sent = submit_campaign(database, spec)
         except ModelError as error:
             say(f"{error} Known crystals are shown instead.")
         else:
             say(f"submitted campaign {name}: {sent.round.n_genes:,} genes to generate")
+            show_estimate(sent.campaign.spec, sent.round.estimate)
             return False
     submit_known(database, name)
     return True
 
 
-def make_campaign(name: str, n_genes: int) -> CampaignSpec:
+def make_campaign(name: str, n_genes: int, *, with_dft: bool = False) -> CampaignSpec:
     """Return a campaign on the paper's target that a small machine can finish.
 
     Parameters
@@ -129,7 +161,10 @@ def make_campaign(name: str, n_genes: int) -> CampaignSpec:
         Its name.
     n_genes
         Genes to generate.
+    with_dft
+        Whether its best crystals go to VASP.
     """
+    n_relaxations = max(n_genes // GENES_PER_RELAXATION, FEWEST_RELAXATIONS)
     return CampaignSpec(
         name=name,
         target=PAPER_TARGET,
@@ -137,15 +172,25 @@ def make_campaign(name: str, n_genes: int) -> CampaignSpec:
         hull={"threshold": 0.05},
         phonon={"max_atoms_in_all": 6_000},
         shard_minutes=0.2,
-        budget=Budget(relaxations=n_genes // GENES_PER_RELAXATION),
+        dft=REQUEST if with_dft else None,
+        budget=Budget(
+            relaxations=n_relaxations,
+            vasp_jobs=VASP_JOBS if with_dft else 0,
+        ),
     )
 
 
 @contextmanager
-def _workers(project: Project) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Run one worker of each kind for a block, each with a log in the project."""
+def _workers(
+    project: Project, vasp: dict[str, str] | None = None
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run one worker of each kind for a block, each with a log in the project.
+
+    One for VASP only with the variables that stand in for it.
+    """
     processes = []
-    for number, category in enumerate(WORKERS):
+    kinds = (*WORKERS, Category.VASP) if vasp else WORKERS
+    for number, category in enumerate(kinds):
         log = project.folder / f"worker-{number}-{category}.log"
         say(f"starting a {category} worker, log in {log.name}")
         command = [sys.executable, "-m", "wyckflow.cli.main", "worker", "start"]
@@ -155,7 +200,7 @@ def _workers(project: Project) -> Iterator[list[subprocess.Popen[bytes]]]:
                 command,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": "1", **(vasp or {})},
             )
         processes.append(process)
     try:
@@ -226,8 +271,9 @@ def _say_what_next(
     out.print(f"  cd {project.folder}")
     if not keep_server:
         out.print("  wyckflow db start")
-    out.print(f"  wyckflow status --campaign {campaign}")
+    out.print(f"  wyckflow status {campaign}")
     if not is_known:
         out.print(f"  wyckflow campaign show {campaign}")
         out.print("  wyckflow candidates -w 'energy_above_hull < 0.05'")
+        out.print(f"  wyckflow campaign export {campaign}")
     out.print("  wyckflow doctor")

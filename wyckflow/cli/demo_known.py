@@ -83,12 +83,13 @@ def show_known(database: Database, campaign: str) -> None:
 
 def _outcome(candidate: CandidateDoc) -> str:
     """Say in a few words how far a candidate came."""
-    if candidate.verdict is not Verdict.PASS:
-        return f"stopped: {candidate.verdicts[-1].filter}".replace("_", " ")
+    screened = [item for item in candidate.verdicts if item.stage == "gene screen"]
+    if screened and screened[-1].verdict is not Verdict.PASS:
+        return f"stopped: {screened[-1].filter}".replace("_", " ")
     if not candidate.outcomes:
         return "not relaxed"
     kept = ", symmetry kept" if candidate.is_symmetry_kept else ""
-    return f"{candidate.outcomes[-1].outcome}{kept}"
+    return f"{candidate.outcomes[0].outcome}{kept}"
 
 
 def _lattice_a(candidate: CandidateDoc) -> float | None:

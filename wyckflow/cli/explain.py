@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.markup import escape
 
-from wyckflow.cli.console import out, plain_table
+from wyckflow.cli.console import duration, out, plain_table
 from wyckflow.cli.options import CampaignOption, JsonOption, ProjectOption
 from wyckflow.schemas.screening import Verdict
 from wyckflow.store.builder import build_candidates, list_campaigns
@@ -17,7 +17,14 @@ from wyckflow.store.explain import explain_candidate
 from wyckflow.store.project import load_project
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from wyckflow.schemas.candidate import CandidateDoc
     from wyckflow.store.explain import Explanation, Link
+
+_SHOWN_DIGITS: Final = 8
+_MINUTES: Final = len("2026-01-31T12:34")
+_S_PER_MINUTE: Final = 60
 
 _COLOURS = {
     Verdict.PASS: "green",
@@ -39,7 +46,7 @@ def explain(
     as_json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Tell every decision about one candidate, and by how much it failed.
+    """Tell every decision about one candidate, by how much it failed, and its cost.
 
     What workers finished since the last time is taken in first. Filters behind
     the one that stopped a gene were not asked; where the gene alone decides, what
@@ -70,6 +77,10 @@ def _as_data(found: Explanation) -> dict[str, object]:
         "verdict": candidate.verdict,
         "links": [asdict(link) for link in found.links],
         "outcomes": [item.model_dump() for item in candidate.outcomes],
+        "round": candidate.round,
+        "model_id": candidate.model_id,
+        "jobs": [asdict(job) for job in found.jobs],
+        "cpu_s": found.cpu_s,
     }
 
 
@@ -101,6 +112,45 @@ def _show(found: Explanation) -> None:
         out.print(f"{outcome.stage}: {outcome.outcome.replace('_', ' ')}")
     if not found.links and not candidate.outcomes:
         out.print("Nothing was decided about it yet.")
+    if found.jobs:
+        out.print()
+        out.print(_jobs(found))
+        out.print(
+            f"It took about {_seconds(found.cpu_s)} of a processor: its share of these "
+            f"jobs. {_say_origin(candidate)}"
+        )
+
+
+def _jobs(found: Explanation) -> Table:
+    """Return the jobs behind the decisions, with what this candidate took of each."""
+    table = plain_table("job", "id", "number", "host", "ended", "of", "share", "whole")
+    for job in found.jobs:
+        table.add_row(
+            job.name,
+            job.uuid[:_SHOWN_DIGITS],
+            "-" if job.fw_id is None else str(job.fw_id),
+            escape(job.host) or "-",
+            job.ended_at[:_MINUTES].replace("T", " ") or "-",
+            "-" if job.n_items is None else f"{job.n_items:,}",
+            _seconds(job.cpu_s),
+            _seconds(job.job_cpu_s),
+        )
+    return table
+
+
+def _say_origin(candidate: CandidateDoc) -> str:
+    """Say which round and model proposed a candidate."""
+    if candidate.round is None:
+        return "No generator proposed it."
+    model = (candidate.model_id or "unknown")[:_SHOWN_DIGITS]
+    return f"Proposed in round {candidate.round} by the model {model}."
+
+
+def _seconds(value: float | None) -> str:
+    """Return processor time, or a dash."""
+    if value is None:
+        return "-"
+    return f"{value:.2g} s" if value < _S_PER_MINUTE else duration(value)
 
 
 def _word_verdict(link: Link) -> str:

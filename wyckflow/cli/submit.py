@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from wyckflow.cli.campaign_view import render_candidates, render_funnel, say_scale
+from wyckflow.cli.campaign_view import (
+    render_candidates,
+    render_costs,
+    render_funnel,
+    say_scale,
+    show_estimate,
+)
 from wyckflow.cli.candidates import Format, write_rows, write_structures
 from wyckflow.cli.console import complain, out, say
 from wyckflow.cli.options import CampaignOption, ProjectOption
@@ -18,8 +24,8 @@ from wyckflow.settings import find_project
 from wyckflow.store.builder import build_candidates, list_campaigns
 from wyckflow.store.campaign_file import read_campaign_file
 from wyckflow.store.campaign_funnel import read_funnel
-from wyckflow.store.campaign_progress import advance_campaign
-from wyckflow.store.campaign_record import campaign_names, find_campaign
+from wyckflow.store.campaign_progress import advance_campaign, read_usage
+from wyckflow.store.campaign_record import campaign_names, find_campaign, read_campaign
 from wyckflow.store.campaign_register import register_campaign
 from wyckflow.store.campaigns import submit_campaign
 from wyckflow.store.project import load_project
@@ -71,15 +77,17 @@ def submit(
     name = spec.name
     if not sent.fw_ids:
         say(
-            f"campaign {name} was sent before; its budget is that of the file now. "
+            f"campaign {name} was sent before, or has run; its budget is that of the "
+            "file now. "
             f"'wyckflow campaign extend {name} --genes N' adds a round"
         )
         return
     say(f"campaign {name}: {sent.round.n_genes:,} genes, model {sent.round.model_name}")
+    show_estimate(spec, sent.round.estimate)
     out.print("Workers do the rest, one of each kind at least:")
     out.print("  wyckflow worker start --category gpu")
     out.print("  wyckflow worker start --category cpu")
-    out.print(f"How far it is: wyckflow campaign show {name}")
+    out.print(f"How far it is: wyckflow status {name} --watch")
 
 
 def run(
@@ -118,7 +126,8 @@ def run_campaign(
         Jobs that failed.
     """
     with _database(project) as database:
-        register_campaign(database, spec)
+        campaign = register_campaign(database, spec)
+        show_estimate(spec, campaign.rounds[0].estimate)
         done = _run_with_progress(database, spec.name, folder)
         for name, words in done.failures:
             complain(f"a job '{name}' failed: {words}")
@@ -157,7 +166,7 @@ def build(
 
 
 def show_result(database: Database, name: str, folder: Path | None) -> None:
-    """Print the funnel and the best candidates, and write them to files.
+    """Print the funnel, the best candidates and the costs, and write files.
 
     Parameters
     ----------
@@ -181,6 +190,8 @@ def show_result(database: Database, name: str, folder: Path | None) -> None:
         say_scale(best)
     else:
         out.print("\nNo gene came as far as to an energy.")
+    out.print("\n[bold]What it took[/bold]\n")
+    out.print(render_costs(read_campaign(database, name), read_usage(database, name)))
     if folder is not None:
         _write(database, name, folder)
 
@@ -228,7 +239,6 @@ def _run_with_progress(database: Database, name: str, folder: Path) -> LocalRun:
         TimeElapsedColumn,
     )
 
-    from wyckflow.store.campaign_record import read_campaign
     from wyckflow.store.local import count_planned_jobs, run_round_locally
 
     campaign = read_campaign(database, name)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    field_validator,
+    model_validator,
+)
 
 from wyckflow.errors import CampaignError, nearest_name
 from wyckflow.schemas.base import UtcDatetime, WyckflowDoc
@@ -14,9 +21,9 @@ from wyckflow.schemas.target import Target
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
-MOST_GENES: Final = 100_000
-"""Genes of one round: their verdicts are one blob of at most 8 MB. More are asked for
-by more rounds."""
+MOST_GENES: Final = 1_000_000
+"""Genes of one round: ten jobs make them and ten screen them, beside the 270 of its
+shards, and one workflow takes 300. More are asked for by more rounds."""
 
 
 class _Strict(BaseModel):
@@ -52,7 +59,46 @@ class Budget(_Strict):
         gt=0,
         description="Hours of jobs on gpu workers, whether or not these have one.",
     )
-    vasp_jobs: int = Field(default=0, ge=0, description="VASP jobs that may start.")
+    vasp_jobs: int = Field(
+        default=0,
+        ge=0,
+        description="VASP jobs that the gate may begin by itself; a user may approve "
+        "more.",
+    )
+
+
+class DftRequest(_Strict):
+    """When the gate before VASP opens by itself, and what VASP then computes."""
+
+    opens_below: float | None = Field(
+        default=None,
+        gt=-10,
+        lt=10,
+        description="Largest energy above the hull, by CHGNet, at which it opens by "
+        "itself, eV/atom; only 'wyckflow approve' opens it if null.",
+    )
+    where: str = Field(
+        default="",
+        description="Further conditions, as 'wyckflow candidates --where' takes them.",
+    )
+    max_atoms: int | None = Field(
+        default=None, ge=1, description="Atoms of the largest primitive cell; any."
+    )
+    without: tuple[Literal["bands", "vibrations", "hull"], ...] = Field(
+        default=(), description="Branches that are left out."
+    )
+    dispersion: bool = Field(
+        default=False,
+        description="Whether displaced supercells give the phonons of the whole zone.",
+    )
+    reference: str | None = Field(
+        default=None,
+        description="Known phases for the hull by DFT: a version, or a file that every "
+        "cpu worker can read.",
+    )
+    threshold: float = Field(
+        default=0.1, gt=-10, lt=10, description="Energy above it that passes, eV/atom."
+    )
 
 
 class CampaignSpec(_Strict):
@@ -89,6 +135,10 @@ class CampaignSpec(_Strict):
     phonon: dict[str, Any] | None = Field(
         default=None, description="Options of PhononMaker; no phonons if null."
     )
+    dft: DftRequest | None = Field(
+        default=None,
+        description="The gate before VASP; opened by 'wyckflow approve' alone if null.",
+    )
     shard_minutes: float = Field(
         default=10, gt=0, description="Minutes that one shard should take on one core."
     )
@@ -108,10 +158,12 @@ class CampaignSpec(_Strict):
     def content(self) -> dict[str, Any]:
         """What must not differ between two campaigns of one name.
 
-        The number of genes and the budget may change, since rounds can be added. Which
-        model the words in ``model`` mean is told by its hash, see `RoundDoc`.
+        The number of genes, the budget and the gate before VASP may change, since
+        rounds and crystals can be added. Which model the words in ``model`` mean is
+        told by its hash, see `RoundDoc`.
         """
-        return self.model_dump(mode="json", exclude={"n_genes", "budget", "model"})
+        may_change = {"n_genes", "budget", "model", "dft"}
+        return self.model_dump(mode="json", exclude=may_change)
 
 
 class CampaignState(StrEnum):
@@ -120,6 +172,28 @@ class CampaignState(StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
     CANCELLED = "cancelled"
+
+
+class StageEstimate(BaseModel):
+    """What one stage of a round will take, estimated before it began."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: str = Field(description="Name of the job, such as 'chgnet relax'.")
+    category: str = Field(description="Kind of worker: cpu, gpu or vasp.")
+    n_items: int = Field(ge=0, description="Genes or crystals that it will see.")
+    hours: FiniteFloat | None = Field(
+        default=None,
+        ge=0,
+        description="Processor hours on cpu workers, hours on others; null if nothing "
+        "is known of it.",
+    )
+    n_measured: int = Field(
+        default=0,
+        ge=0,
+        description="Genes or crystals of this database that the costs were measured "
+        "on; 0 for those that come with wyckflow.",
+    )
 
 
 class RoundDoc(BaseModel):
@@ -137,6 +211,11 @@ class RoundDoc(BaseModel):
         description="Genes that the budget left for it; null without a limit.",
     )
     submitted_at: UtcDatetime = Field(description="When it was submitted (UTC).")
+    estimate: list[StageEstimate] = Field(
+        default_factory=list,
+        description="What it was expected to take, stage by stage; empty before "
+        "estimates were made.",
+    )
 
 
 class CampaignDoc(WyckflowDoc):

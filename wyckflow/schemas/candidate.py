@@ -34,6 +34,11 @@ class StageVerdict(Judgement):
     filter: str | None = Field(
         default=None, description="Filter or gate within the stage, where it has many."
     )
+    job_uuid: str | None = Field(
+        default=None,
+        description="Job whose output says so; null if it was ranked again since, by a "
+        "hull with more phases.",
+    )
 
 
 class CandidateDoc(WyckflowDoc):
@@ -124,9 +129,14 @@ class CandidateDoc(WyckflowDoc):
         default=None,
         description="Whether its lattice holds at the centre of the zone, by DFT.",
     )
+    dft_dispersion_stability: LatticeStability | None = Field(
+        default=None,
+        description="Whether it holds in the whole zone, by DFT of displaced "
+        "supercells.",
+    )
     dft_mark: RunMark | None = Field(
         default=None,
-        description="How far the runs behind the DFT energy are as they should be.",
+        description="How far its VASP runs are as published: the worst of them.",
     )
     hull_scale: str | None = Field(
         default=None, description="Energy scale of the hull, that of the energy."

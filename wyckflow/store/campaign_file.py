@@ -62,6 +62,13 @@ hull:
 # Options of the phonons: min_length (A), max_atoms, ... The default is null, for none.
 phonon: {{}}
 
+# VASP. Without this section, and without a number, only 'wyckflow approve' lets
+# crystals through; each is seven VASP jobs. More options: where (further conditions),
+# without (bands, vibrations, hull), dispersion, reference (for the hull by DFT).
+# dft:
+#   opens_below: 0.03               # eV/atom above the hull, by CHGNet
+#   max_atoms: 20                   # of the primitive cell
+
 # One shard is one job per stage: about so many minutes on one core.
 shard_minutes: 10
 
@@ -70,6 +77,7 @@ budget:
   relaxations: 500                  # genes relaxed, in all rounds
   # cpu_hours: 10                   # of jobs on cpu workers
   # gpu_hours: 10                   # of jobs on gpu workers
+  # vasp_jobs: 70                   # that begin without approval; the default is 0
 """
 
 

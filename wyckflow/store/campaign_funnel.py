@@ -12,6 +12,7 @@ from wyckflow.schemas.phonon import LatticeStability
 from wyckflow.schemas.relaxation import Outcome
 from wyckflow.schemas.screening import FunnelStep, ReasonCount
 from wyckflow.store.connect import OUTPUTS, explain
+from wyckflow.store.versions import VERSION_FIELDS, check_output_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,7 @@ def read_funnel(database: Database, name: str) -> list[FunnelStep]:
                 *_relaxation_steps(mongo, name),
                 *_hull_steps(mongo, name),
                 *_phonon_steps(mongo, name),
+                *_dft_steps(mongo, name),
             ]
         except PyMongoError as error:
             raise explain(error, database) from error
@@ -64,10 +66,19 @@ def outputs_of(
         Name of the job.
     *wanted
         Fields of its document.
+
+    Raises
+    ------
+    DocumentError
+        If one has a layout that would be misread.
     """
-    fields = {"uuid": 1, **{f"output.{field}": 1 for field in wanted}}
+    names = (*wanted, *VERSION_FIELDS)
+    fields = {"uuid": 1, **{f"output.{field}": 1 for field in names}}
     query = {"metadata.campaign": name, "name": job}
-    return list(mongo[OUTPUTS].find(query, fields).sort("_id"))
+    found = list(mongo[OUTPUTS].find(query, fields).sort("_id"))
+    for item in found:
+        check_output_version(item["output"])
+    return found
 
 
 # --- stages ---------------------------------------------------------------------------
@@ -120,9 +131,11 @@ def _screening_steps(mongo: MongoDatabase[Any], name: str) -> Iterator[FunnelSte
 
 def _plan_steps(mongo: MongoDatabase[Any], name: str) -> Iterator[FunnelStep]:
     """Yield how many genes the budget let through, the most promising."""
-    for item in outputs_of(mongo, name, "campaign plan", "n_planned", "n_over_budget"):
+    wanted = ("n_planned", "n_over_budget", "n_repeated")
+    for item in outputs_of(mongo, name, "campaign plan", *wanted):
         output = item["output"]
         count = _Count(n_pass=output["n_planned"])
+        count.reasons["proposed by another part, too"] = output.get("n_repeated", 0)
         count.reasons["less promising than the budget is large"] = output[
             "n_over_budget"
         ]
@@ -167,6 +180,25 @@ def _phonon_steps(mongo: MongoDatabase[Any], name: str) -> Iterator[FunnelStep]:
             else:
                 count.n_pass += 1
         yield count.step("phonons", "no clear instability of the lattice")
+
+
+def _dft_steps(mongo: MongoDatabase[Any], name: str) -> Iterator[FunnelStep]:
+    """Yield what DFT said of the crystals that were let through to VASP."""
+    stages = (
+        ("gamma phonon", "dft lattice", "no imaginary mode at the zone centre"),
+        ("dft dispersion", "dft phonons", "no imaginary mode in the zone"),
+        ("dft hull", "dft hull", "near the hull by DFT"),
+    )
+    for job, stage, rule in stages:
+        for item in outputs_of(mongo, name, job, "verdict", "reason"):
+            count, found = _Count(), item["output"]
+            if found["verdict"] in {"pass", "stable", "borderline"}:
+                count.n_pass = 1
+            else:
+                count.n_cannot_judge = int(found["verdict"] == "cannot_judge")
+                words = {"fail": "farther above", "unstable": "unstable lattice"}
+                count.reasons[words.get(found["verdict"], found["reason"])] += 1
+            yield count.step(stage, rule)
 
 
 def _add_rounds(steps: list[FunnelStep]) -> list[FunnelStep]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import PyMongoError
 
-from wyckflow.resources import CATEGORY_BY_JOB_NAME, Category
+from wyckflow.resources import Category
 from wyckflow.schemas.campaign import CampaignState
+from wyckflow.store.approvals import APPROVALS
 from wyckflow.store.builder import BuildReport, build_candidates
+from wyckflow.store.campaign_costs import JobCost, read_costs
 from wyckflow.store.campaign_funnel import outputs_of
 from wyckflow.store.campaign_record import mark_campaign, read_campaign
 from wyckflow.store.campaign_register import PLAN_JOB
 from wyckflow.store.campaigns import is_sent
-from wyckflow.store.connect import OUTPUTS, explain
+from wyckflow.store.connect import explain
 from wyckflow.store.control import Controlled, pause_campaign
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from pymongo.database import Database as MongoDatabase
 
-    from wyckflow.schemas.campaign import Budget
+    from wyckflow.schemas.campaign import Budget, CampaignDoc
     from wyckflow.store.connect import Database
 
 _S_PER_HOUR: Final = 3600
@@ -46,6 +47,10 @@ class Usage:
     rest_hours
         Estimated processor hours of the relaxations to come; by what the finished
         shards took, once there are any.
+    n_vasp_jobs
+        VASP jobs of the crystals that were let through, whether they ran yet or not.
+    jobs
+        What the finished jobs took, by name, in the order of the pipeline.
     """
 
     n_planned: int = 0
@@ -53,6 +58,8 @@ class Usage:
     cpu_hours: float = 0.0
     gpu_hours: float = 0.0
     rest_hours: float = 0.0
+    n_vasp_jobs: int = 0
+    jobs: Mapping[str, JobCost] = field(default_factory=dict)
 
     def exceeded(self, budget: Budget) -> str:
         """Say in words which hours of a budget are used up; empty if none.
@@ -122,15 +129,61 @@ def advance_campaign(
     campaign = read_campaign(database, name)
     built = build_candidates(database, campaign=name, from_scratch=from_scratch)
     usage = read_usage(database, name)
-    reason = usage.exceeded(campaign.spec.budget)
-    is_open = campaign.state is not CampaignState.CANCELLED and any(
-        is_sent(database, campaign, item) for item in campaign.rounds
-    )
-    if not reason or not is_open:  # what ran without workers has no job to hold
-        return Advance(built, usage)
-    held = pause_campaign(database, name)
-    mark_campaign(database, name, CampaignState.PAUSED, reason=reason)
+    held, reason = hold_beyond_budget(database, campaign, usage)
     return Advance(built, usage, held, reason)
+
+
+def hold_beyond_budget(
+    database: Database, campaign: CampaignDoc, usage: Usage
+) -> tuple[Controlled | None, str]:
+    """Hold the open jobs of a campaign whose hours are used up, and note why.
+
+    Harmless to repeat: jobs that were created since are held as well.
+
+    Parameters
+    ----------
+    database
+        Where.
+    campaign
+        Which.
+    usage
+        What it has cost.
+
+    Returns
+    -------
+    tuple
+        The jobs that were held and the reason; None and nothing within the budget.
+    """
+    reason = usage.exceeded(campaign.spec.budget)
+    if not reason or campaign.state is CampaignState.CANCELLED:
+        return None, ""
+    if not any(is_sent(database, campaign, item) for item in campaign.rounds):
+        return None, ""  # what ran without workers has no job to hold
+    held = pause_campaign(database, campaign.name)
+    mark_campaign(database, campaign.name, CampaignState.PAUSED, reason=reason)
+    return held, reason
+
+
+def read_hours(database: Database, name: str) -> Usage:
+    """Return the hours of the finished jobs of a campaign, and nothing else.
+
+    Parameters
+    ----------
+    database
+        Where.
+    name
+        Of the campaign.
+    """
+    with database.client() as client:
+        try:
+            jobs = read_costs(client[database.name], name)
+        except PyMongoError as error:
+            raise explain(error, database) from error
+    return Usage(
+        cpu_hours=_sum_hours(jobs, Category.CPU),
+        gpu_hours=_sum_hours(jobs, Category.GPU),
+        jobs=jobs,
+    )
 
 
 def read_usage(database: Database, name: str) -> Usage:
@@ -148,7 +201,7 @@ def read_usage(database: Database, name: str) -> Usage:
     with database.client() as client:
         mongo = client[database.name]
         try:
-            hours = _sum_hours(mongo, name)
+            jobs = read_costs(mongo, name)
             plans = outputs_of(mongo, name, PLAN_JOB, "n_planned", "shards")
             done = {
                 item["uuid"]: item["output"]
@@ -159,12 +212,14 @@ def read_usage(database: Database, name: str) -> Usage:
             return Usage(
                 n_planned=sum(item["output"]["n_planned"] for item in plans),
                 n_relaxed=sum(len(item["results"]) for item in done.values()),
-                cpu_hours=hours[Category.CPU],
-                gpu_hours=hours[Category.GPU],
+                cpu_hours=_sum_hours(jobs, Category.CPU),
+                gpu_hours=_sum_hours(jobs, Category.GPU),
                 rest_hours=rest_hours(
                     [shard for item in plans for shard in item["output"]["shards"]],
                     {key: item["provenance"]["cpu_s"] for key, item in done.items()},
                 ),
+                n_vasp_jobs=_count_vasp_jobs(mongo, name),
+                jobs=jobs,
             )
         except PyMongoError as error:
             raise explain(error, database) from error
@@ -173,20 +228,16 @@ def read_usage(database: Database, name: str) -> Usage:
 # --- costs ----------------------------------------------------------------------------
 
 
-def _sum_hours(mongo: MongoDatabase[Any], name: str) -> Counter[str]:
-    """Return the hours by kind of worker: of processors for cpu, of time for others."""
-    group = {
-        "_id": "$name",
-        "cpu_s": {"$sum": "$output.provenance.cpu_s"},
-        "wall_s": {"$sum": "$output.provenance.wall_s"},
-    }
-    chosen = {"metadata.campaign": name}
-    hours: Counter[str] = Counter()
-    for item in mongo[OUTPUTS].aggregate([{"$match": chosen}, {"$group": group}]):
-        category = CATEGORY_BY_JOB_NAME.get(item["_id"], Category.CPU)
-        used = "cpu_s" if category is Category.CPU else "wall_s"
-        hours[category] += item[used] / _S_PER_HOUR
-    return hours
+def _sum_hours(jobs: Mapping[str, JobCost], category: Category) -> float:
+    """Return the hours of one kind of worker."""
+    return sum(item.hours for item in jobs.values() if item.category == category)
+
+
+def _count_vasp_jobs(mongo: MongoDatabase[Any], name: str) -> int:
+    """Return the VASP jobs that were approved."""
+    group = {"_id": None, "n": {"$sum": "$n_vasp_jobs"}}
+    pipeline: list[dict[str, Any]] = [{"$match": {"campaign": name}}, {"$group": group}]
+    return sum(int(item["n"]) for item in mongo[APPROVALS].aggregate(pipeline))
 
 
 def rest_hours(shards: list[dict[str, Any]], done: Mapping[str, float | None]) -> float:

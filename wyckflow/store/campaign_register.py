@@ -11,6 +11,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from wyckflow.errors import CampaignError, ModelError
 from wyckflow.schemas.campaign import CampaignDoc, CampaignState, RoundDoc
+from wyckflow.store.campaign_estimate import estimate_round, measure_costs
 from wyckflow.store.campaign_file import BUNDLED, parse_campaign
 from wyckflow.store.campaign_record import (
     CAMPAIGNS,
@@ -20,6 +21,8 @@ from wyckflow.store.campaign_record import (
 )
 from wyckflow.store.connect import OUTPUTS, explain
 from wyckflow.store.models import fetch_model, register_model
+from wyckflow.store.query import FIELDS
+from wyckflow.store.where import parse_where
 
 if TYPE_CHECKING:
     from wyckflow.schemas.campaign import CampaignSpec
@@ -49,7 +52,7 @@ def register_campaign(database: Database, spec: CampaignSpec) -> CampaignDoc:
     if find_campaign(database, spec.name) is not None:
         return _compare(database, spec, model.model_id)
     register_model(database, model)
-    first = _describe_round(0, spec, model, spec.budget.relaxations)
+    first = _describe_round(database, 0, spec, model, spec.budget.relaxations)
     campaign = CampaignDoc(name=spec.name, spec=spec, rounds=[first])
     with database.client() as client:
         try:
@@ -93,7 +96,7 @@ def add_round(
             "with a larger one. What an earlier round may still plan counts as used."
         )
     register_model(database, known)
-    extra = _describe_round(number, spec, known, left)
+    extra = _describe_round(database, number, spec, known, left)
     if not update_campaign(
         database,
         {"name": name, "rounds": {"$size": number}},
@@ -150,13 +153,15 @@ def check_campaign(spec: CampaignSpec, model: ModelDoc) -> None:
 
     Raises
     ------
-    CampaignError, ModelError, TargetError
+    CampaignError, ModelError, TargetError, QueryError
         With the remedy.
     """
     from wyckflow.flows.campaign import CampaignFlowMaker
     from wyckflow.ml.sampling.matching import check_properties
 
     maker = CampaignFlowMaker.from_spec(spec)
+    if spec.dft is not None and spec.dft.where:
+        parse_where(spec.dft.where, FIELDS)
     check_properties(spec.target, model.card.get("scalers", {}))
     if find_spec("torch") is not None:
         maker.generate_maker.check(model)
@@ -175,15 +180,26 @@ def _compare(database: Database, spec: CampaignSpec, model_id: str) -> CampaignD
             f"in {', '.join(sorted(differing))}. Nothing was changed; give this one "
             "another name."
         )
-    budget = {"spec.budget": spec.budget.model_dump(), "spec.n_genes": spec.n_genes}
-    update_campaign(database, {"name": spec.name}, {"$set": budget})
+    may_change = spec.model_dump(include={"budget", "n_genes", "dft"})
+    change = {f"spec.{name}": value for name, value in may_change.items()}
+    update_campaign(database, {"name": spec.name}, {"$set": change})
     return read_campaign(database, spec.name)
 
 
 def _describe_round(
-    number: int, spec: CampaignSpec, model: ModelDoc, max_relaxations: int | None
+    database: Database,
+    number: int,
+    spec: CampaignSpec,
+    model: ModelDoc,
+    max_relaxations: int | None,
 ) -> RoundDoc:
-    """Return a round that begins now."""
+    """Return a round that begins now, with what it will take."""
+    estimate = estimate_round(
+        spec,
+        measure_costs(database),
+        n_genes=spec.n_genes,
+        max_relaxations=max_relaxations,
+    )
     return RoundDoc(
         number=number,
         n_genes=spec.n_genes,
@@ -191,6 +207,7 @@ def _describe_round(
         model_name=model.name,
         max_relaxations=max_relaxations,
         submitted_at=datetime.now(UTC).replace(microsecond=0),
+        estimate=estimate,
     )
 
 

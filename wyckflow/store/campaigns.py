@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from pymongo.errors import PyMongoError
 
-from wyckflow.store.campaign_register import add_round, register_campaign
-from wyckflow.store.connect import explain
+from wyckflow.store.campaign_register import PLAN_JOB, add_round, register_campaign
+from wyckflow.store.connect import OUTPUTS, explain
 from wyckflow.store.models import model_reference
 from wyckflow.store.submit import submit
 
@@ -161,7 +161,7 @@ def send_round(
     overrides, priority
         As in :func:`wyckflow.store.submit.submit`.
     """
-    if is_sent(database, campaign, item):
+    if is_sent(database, campaign, item) or has_run(database, campaign, item):
         return Sent(campaign, item, ())
     fw_ids = submit(
         flow_of_round(campaign, item),
@@ -171,6 +171,37 @@ def send_round(
         priority=priority,
     )
     return Sent(campaign, item, tuple(fw_ids))
+
+
+def has_run(database: Database, campaign: CampaignDoc, item: RoundDoc) -> bool:
+    """Return whether every job of a round has an output, wherever it ran.
+
+    So is a round that ran without workers, or came from another database.
+
+    Parameters
+    ----------
+    database
+        Where.
+    campaign
+        A registered campaign.
+    item
+        One of its rounds.
+    """
+    from wyckflow.flows.campaign import uuid_of_stage
+
+    uuid = uuid_of_stage(campaign.name, item.number, PLAN_JOB)
+    with database.client() as client:
+        outputs = client[database.name][OUTPUTS]
+        try:
+            plan = outputs.find_one({"uuid": uuid}, {"output.shards.job_uuids": 1})
+            if plan is None:
+                return False
+            shards = plan["output"]["shards"]
+            planned = [uuid for shard in shards for uuid in shard["job_uuids"]]
+            done = outputs.distinct("uuid", {"uuid": {"$in": planned}})
+        except PyMongoError as error:
+            raise explain(error, database) from error
+    return set(planned) <= set(done)
 
 
 def is_sent(database: Database, campaign: CampaignDoc, item: RoundDoc) -> bool:

@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from wyckflow.errors import CampaignError, nearest_name
 from wyckflow.store.connect import PROBE_TIMEOUT_MS, explain
+from wyckflow.store.recovery import forgive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,14 +88,19 @@ def cancel_campaign(database: Database, campaign: str) -> Controlled:
 
 
 def retry_campaign(database: Database, campaign: str) -> Controlled:
-    """Run the failed jobs once more, and what waits for them.
+    """Run the quarantined jobs again, with all their tries, and what waits for them.
 
     Parameters
     ----------
     database, campaign
         As in :func:`pause_campaign`.
     """
-    return _each(database, campaign, ("FIZZLED",), lambda pad, job: pad.rerun_fw(job))
+
+    def free(launchpad: LaunchPad, job: int) -> Any:
+        forgive(launchpad, job)
+        return launchpad.rerun_fw(job)
+
+    return _each(database, campaign, ("FIZZLED",), free)
 
 
 def set_priority(database: Database, campaign: str, priority: int) -> Controlled:
@@ -149,6 +155,8 @@ def _jobs(
 def _refuse_unknown(launchpad: LaunchPad, campaign: str) -> None:
     """Refuse a name that no job carries."""
     fireworks = launchpad.fireworks
+    if launchpad.db["campaigns"].find_one({"name": campaign}, {"_id": 1}) is not None:
+        return  # it may have run without FireWorks, or come from another database
     if fireworks.find_one({"spec.campaign": campaign}, {"_id": 1}) is None:
         known = [str(name) for name in fireworks.distinct("spec.campaign") if name]
         raise CampaignError(

@@ -15,6 +15,7 @@ from wyckflow.schemas.screening import FunnelStep, GeneVerdict, Verdict
 from wyckflow.screening.screen import Screen
 from wyckflow.store.builder import CANDIDATES
 from wyckflow.store.connect import OUTPUTS, explain
+from wyckflow.store.explain_jobs import JobRecord, read_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,8 @@ class Link:
         What was compared with what, if anything was.
     reason
         In words, or what would have been said if it had been asked.
+    job_uuid
+        Job that decided.
     """
 
     stage: str
@@ -57,6 +60,7 @@ class Link:
     value: float | None = None
     threshold: float | None = None
     reason: str = ""
+    job_uuid: str | None = None
 
     @property
     def excess(self) -> float | None:
@@ -68,10 +72,16 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A candidate and all decisions about it, in order of time."""
+    """A candidate, the decisions about it in order of time, and the jobs behind."""
 
     candidate: CandidateDoc
     links: tuple[Link, ...]
+    jobs: tuple[JobRecord, ...] = ()
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor seconds spent on it: its shares of the jobs."""
+        return sum(job.cpu_s or 0.0 for job in self.jobs)
 
 
 def explain_candidate(
@@ -100,6 +110,7 @@ def explain_candidate(
         try:
             candidate = _find(mongo, gene_id.strip().lower(), campaign)
             screening = _find_screening(mongo, candidate)
+            jobs = read_jobs(mongo, candidate)
         except PyMongoError as error:
             raise explain(error, database) from error
     links: list[Link] = []
@@ -108,7 +119,7 @@ def explain_candidate(
             links += _explain_screening(candidate.gene, verdict, screening)
         else:
             links.append(_link_of(verdict))
-    return Explanation(candidate, tuple(links))
+    return Explanation(candidate, tuple(links), tuple(jobs))
 
 
 # --- finding -----------------------------------------------------------------------
@@ -176,6 +187,7 @@ def _link_of(verdict: StageVerdict) -> Link:
         verdict.value,
         verdict.threshold,
         verdict.reason,
+        verdict.job_uuid,
     )
 
 
@@ -194,25 +206,36 @@ def _explain_screening(
             links.append(
                 Link(
                     *(stored.stage, stored.filter, step.rule, stored.verdict),
-                    *(stored.value, stored.threshold, stored.reason),
+                    *(stored.value, stored.threshold, stored.reason, stored.job_uuid),
                 )
             )
         else:
             links.append(
-                _link_again(step, again.get(step.filter), is_asked=place < last)
+                _link_again(
+                    step,
+                    again.get(step.filter),
+                    is_asked=place < last,
+                    job_uuid=decided.job_uuid,
+                )
             )
     return links or [_link_of(decided)]
 
 
-def _link_again(step: FunnelStep, found: GeneVerdict | None, *, is_asked: bool) -> Link:
+def _link_again(
+    step: FunnelStep,
+    found: GeneVerdict | None,
+    *,
+    is_asked: bool,
+    job_uuid: str | None,
+) -> Link:
     """Return what a filter other than the deciding one said, or would have said."""
     is_known = found is not None and found.verdict is not Verdict.CANNOT_JUDGE
     value = found.value if found is not None and is_known else None
     threshold = found.threshold if found is not None and is_known else None
     if is_asked:
-        return Link(
-            SCREEN_STAGE, step.filter, step.rule, Verdict.PASS, value, threshold
-        )
+        numbers = (value, threshold)
+        passed = (SCREEN_STAGE, step.filter, step.rule, Verdict.PASS, *numbers)
+        return Link(*passed, job_uuid=job_uuid)
     reason = "not asked"
     if found is not None and is_known:
         would = "pass" if found.verdict is Verdict.PASS else "fail"
