@@ -60,7 +60,7 @@ def test_tests_are_no_package():
 
 
 def test_the_folders_of_the_tests_are_those_of_the_repository():
-    ours = {"benchmarks", "contract", "docs", "examples"}
+    ours = {"benchmarks", "chaos", "contract", "docs", "examples"}
     floors = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     folders = {
         path.relative_to(REPOSITORY / "tests").parts[0]

@@ -21,16 +21,20 @@ from wyckflow.flows.demo import DemoFlowMaker
 from wyckflow.flows.dft import DftFlowMaker
 from wyckflow.flows.hull import HullReferenceFlowMaker
 from wyckflow.flows.shard import ShardFlowMaker
+from wyckflow.flows.structure_prediction import CrystalStructurePredictionFlowMaker
 from wyckflow.flows.train import TrainFlowMaker
 from wyckflow.makers.dft_audit import DftAuditMaker
 from wyckflow.makers.dft_gate import DftGateMaker
 from wyckflow.makers.dft_hull import DftStabilityMaker
+from wyckflow.makers.dispersion import DispersionAnalysisMaker, DispersionMaker
 from wyckflow.makers.electronic import ElectronicMaker
 from wyckflow.makers.generate import GenerateMaker
 from wyckflow.makers.hull import HullMaker
 from wyckflow.makers.lattice import LatticeStabilityMaker
+from wyckflow.makers.order_phases import OrderPhasesMaker
 from wyckflow.makers.phonon import PhononMaker
 from wyckflow.makers.plan import PlanMaker
+from wyckflow.makers.propose import ProposeMaker, read_question
 from wyckflow.makers.reference import CollectReferenceMaker, HullReferenceMaker
 from wyckflow.makers.relax import RelaxMaker
 from wyckflow.makers.screen import ScreenMaker
@@ -41,17 +45,42 @@ from wyckflow.makers.vasp_preflight import VaspPreflightMaker
 from wyckflow.resources import CATEGORY_BY_JOB_NAME, Category, check_routed, route
 from wyckflow.schemas.base import WyckflowDoc
 from wyckflow.schemas.screening import ScreeningDoc
+from wyckflow.schemas.structure_prediction import ProposalDoc
 
 GENES = ["221 Sr:a Ti:b O:c", "225 Na:a Cl:b"]
 
 CUBE = Structure([[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]], ["Po"], [[0, 0, 0]])
 
+PROPOSAL = ProposalDoc(
+    question=read_question("CaTiO3"),
+    neutrality="pass",
+    n_generated=0,
+    n_assignments=0,
+    n_assignments_left_out=0,
+    n_enumerated=0,
+    n_in_both=0,
+    n_genes=0,
+    max_atoms=20,
+    max_freedom=9,
+    max_orbits=8,
+    ranked_by="nothing",
+    budget=1,
+    n_relaxations=0,
+    chosen=[],
+    genes=[],
+)
+
 EXAMPLES = {
+    ProposeMaker: ("CaTiO3",),
+    OrderPhasesMaker: (PROPOSAL, []),
+    CrystalStructurePredictionFlowMaker: ("CaTiO3",),
     DftFlowMaker: (CUBE,),
     DftGateMaker: (CUBE,),
     DftAuditMaker: ([],),
     DftStabilityMaker: ({"energy": -1.0, "composition": {"Po": 1}},),
     LatticeStabilityMaker: (CUBE, None, None),
+    DispersionMaker: (CUBE,),
+    DispersionAnalysisMaker: (CUBE, [[2, 0, 0], [0, 2, 0], [0, 0, 2]], [None], []),
     MagnetismMaker: (CUBE,),
     VaspPreflightMaker: (CUBE,),
     CampaignFlowMaker: (),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from jobflow import run_locally
 
+from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import CampaignError
 from wyckflow.flows.campaign import CampaignFlowMaker, uuid_of_stage
 from wyckflow.flows.shard import ShardFlowMaker
 from wyckflow.makers.phonon import PhononMaker
 from wyckflow.makers.plan import PlanMaker
 from wyckflow.resources import iter_jobs, route
-from wyckflow.schemas.campaign import CampaignSpec
+from wyckflow.schemas.campaign import MOST_GENES, CampaignSpec
 from wyckflow.schemas.target import PAPER_TARGET, Target
 
 EASY = {"name": "easy", "filters": ["uniqueness"]}
@@ -117,8 +120,59 @@ def test_a_round_fits_into_one_workflow():
     from wyckflow.store.submit import MAX_JOBS
 
     per_shard = len(ShardFlowMaker().make([]).jobs)
-    most = 3 + per_shard * PlanMaker().max_shards
-    assert most <= MAX_JOBS
+    largest = CampaignFlowMaker.from_spec(spec(n_genes=MOST_GENES))
+    before = len(largest.make("bundled").jobs)
+    assert before == 21
+    assert before + per_shard * PlanMaker().max_shards <= MAX_JOBS
+
+
+def test_many_genes_are_made_and_screened_in_parts():
+    maker = CampaignFlowMaker.from_spec(spec(n_genes=250_001, seed=3), number=2)
+    jobs = maker.make("bundled", "a/2").jobs
+    names = [job.name for job in jobs]
+    assert names == ["gene generate"] * 3 + ["gene screen"] * 3 + ["campaign plan"]
+    generated, screened, plan = jobs[:3], jobs[3:6], jobs[6]
+    assert [job.maker.n_genes for job in generated] == [83_333, 83_334, 83_334]
+    assert [job.function_kwargs["part"] for job in generated] == [0, 1, 2]
+    assert {job.function_kwargs["shard"] for job in generated} == {2}
+    for one, other in zip(generated, screened, strict=True):
+        assert other.input_uuids == (one.uuid,)
+    assert set(plan.input_uuids) == {job.uuid for job in jobs[:6]}
+    uuids = [job.uuid for job in jobs]
+    assert len(set(uuids)) == 7
+    assert tuple(uuids) == maker.make("bundled", "a/2").job_uuids
+    # The first part keeps its ids, by which a round is found in the LaunchPad.
+    assert generated[0].uuid == uuid_of_stage("a", 2, "gene generate")
+
+
+def test_parts_draw_other_genes_and_are_planned_together(
+    tiny_model, job_store, tmp_path
+):
+    maker = replace(
+        CampaignFlowMaker.from_spec(
+            spec(
+                target=Target(space_groups="221, 225", n_elements={"max": 2}),
+                n_genes=9,
+                generate={"keep_known": True, "max_atoms": 8},
+                screen=EASY,
+            ),
+            max_genes=0,
+        ),
+        genes_per_part=3,
+    )
+    flow = maker.make(str(tiny_model), "c/0")
+    run_locally(
+        flow, store=job_store, root_dir=tmp_path, ensure_success=True, log=False
+    )
+    outputs = [job_store.get_output(uuid, load=True) for uuid in flow.job_uuids]
+    generated, screened, plan = outputs[:3], outputs[3:6], outputs[6]
+    assert [item["part"] for item in generated] == [0, 1, 2]
+    assert len({item["chunks"][0]["blob"] for item in generated}) == 3
+    accepted = [text for item in screened for text in item["accepted"]]
+    distinct = {WyckoffGene.from_text(text).gene_id for text in accepted}
+    assert plan["n_accepted"] == len(accepted)
+    assert plan["n_repeated"] == len(accepted) - len(distinct)
+    assert plan["n_over_budget"] == len(distinct)
 
 
 def test_the_maker_survives_its_dictionary():

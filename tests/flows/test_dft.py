@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from jobflow import run_locally
+from jobflow import Flow, run_locally
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
@@ -14,6 +14,8 @@ pytest.importorskip("atomate2", reason="install wyckflow[dft]")
 pytest.importorskip("ase", reason="install wyckflow[ml]")
 
 from wyckflow.flows.dft import DftFlowMaker
+from wyckflow.makers._identity import job_uuid
+from wyckflow.makers.dispersion import DispersionMaker
 from wyckflow.resources import check_routed, route
 from wyckflow.schemas.dft import RunMark
 from wyckflow.vasp.jobs import VaspMaker, fresh_handlers, prepare
@@ -85,6 +87,31 @@ def test_a_step_that_is_switched_off_is_left_out(off, missing):
     assert set(WHOLE) - set(names(maker.make(SEMICONDUCTOR))) == missing
 
 
+def test_the_phonons_of_the_whole_zone_are_an_option():
+    flow = DftFlowMaker(dispersion_maker=DispersionMaker()).make(METAL)
+    assert set(names(flow)) - set(WHOLE) == {"dft displacements"}
+    check_routed(route(flow))
+
+
+def test_runs_that_a_displacement_adds_go_to_vasp_nodes(job_store):
+    flow = route(
+        Flow([DispersionMaker(min_length=6).make(METAL.get_primitive_structure())])
+    )
+    flow.update_metadata({"campaign": "c"})
+    (job,) = flow.jobs
+    added = job.run(job_store).replace.jobs
+    kinds = {item.name: item.config.manager_config["_category"] for item in added}
+    assert kinds.pop("vasp displaced 1/1") == "vasp"
+    assert set(kinds.values()) == {"cpu"}
+    assert {item.metadata["campaign"] for item in added} == {"c"}
+
+
+def test_without_a_decision_displaced_cells_start_with_spin_as_well():
+    maker = DftFlowMaker(magnetism_maker=None, dispersion_maker=DispersionMaker())
+    (job,) = [job for job in maker.make(MAGNET).jobs if job.name == "dft displacements"]
+    assert job.maker.force_maker.input_set_generator.spin == "high"
+
+
 @pytest.mark.parametrize(
     "off", ["static_maker", "bands_maker", "dfpt_maker", "mp_static_maker"]
 )
@@ -142,6 +169,22 @@ def test_no_job_gets_the_error_handlers_of_another():
     assert second[0].error_count["brmix"] == 0
     assert fresh_handlers()[0].error_count["brmix"] == 0
     assert [type(one) for one in first] == [type(one) for one in second]
+
+
+def test_settings_are_overridden_as_in_any_flow_of_atomate2():
+    """Their power-ups reach our jobs, and the audit will say that it was done."""
+    from atomate2.vasp.powerups import update_user_incar_settings
+
+    flow = update_user_incar_settings(
+        DftFlowMaker().make(METAL), {"ENCUT": 600}, name_filter="vasp static"
+    )
+    given = {
+        job.name: job.maker.input_set_generator.user_incar_settings
+        for job in flow.jobs
+        if isinstance(job.maker, VaspMaker)
+    }
+    assert given.pop("vasp static") == {"ENCUT": 600}
+    assert set(map(str, given.values())) == {"{}"}
 
 
 # --- with the simulator --------------------------------------------------------------
@@ -233,7 +276,8 @@ def test_a_whole_crystal_runs_and_nothing_of_it_counts_as_dft(
     assert hull["energy_per_atom"] is None
     audit = found["dft audit"]
     assert audit["mark"] == "simulated"
-    assert [step["step"] for step in audit["steps"]] == [step.value for step in Step]
+    always = [step.value for step in Step if step is not Step.DISPLACED]
+    assert [step["step"] for step in audit["steps"]] == always
     for step in audit["steps"]:
         (correction,) = step["corrections"]
         has_files = step["step"] in {"vasp bands", "vasp mp static"}
@@ -241,6 +285,60 @@ def test_a_whole_crystal_runs_and_nothing_of_it_counts_as_dft(
         assert f'"{remedy}": 1' in correction["actions"]
         if not step["step"].startswith("vasp mp"):
             assert step["deviations"] == []
+
+
+@pytest.mark.slow
+def test_displaced_supercells_give_the_phonons_of_the_zone(simulated_vasp, job_store):
+    """One run is added for each displacement, with its own number and evidence."""
+    from monty.json import MontyDecoder
+
+    maker = short_flow(dispersion_maker=DispersionMaker(min_length=6))
+    flow = maker.make(METAL, approved_by="ada", gene="225 Cu:a", identity="c/dft/x")
+    assert maker.count_vasp_jobs(METAL) == 2
+    found = simulated_vasp(flow, job_store)
+    assert found["vasp relax normal"]["state"] == "successful"
+    runs = list(job_store.query({"name": {"$regex": "^vasp displaced"}}, load=False))
+    assert [run["name"] for run in runs] == ["vasp displaced 1/1"]
+    assert runs[0]["uuid"] == job_uuid("c/dft/x", "vasp displaced 1/1")
+    (last,) = job_store.query({"name": "dft dispersion"}, load=True)
+    document = MontyDecoder().process_decoded(last["output"])
+    assert (document.verdict, document.mark) == ("cannot_judge", "simulated")
+    assert document.n_atoms_supercell == 32
+    assert document.min_frequency_thz > 0
+    assert document.spectrum().bands.shape[1] == 3
+    audit = found["dft audit"]["steps"]
+    assert [step["deviations"] for step in audit] == [[]]
+
+
+RUNS = [step.value for step in Step if step is not Step.DISPLACED]
+AFTER = {
+    "vasp relax normal": set(WHOLE[3:-1]),
+    "vasp relax precise": set(WHOLE[5:-1]),
+    "vasp static": {"vasp bands", "electronic structure"},
+    "vasp bands": {"electronic structure"},
+    "vasp dfpt": {"gamma phonon"},
+    "vasp mp relax": {"vasp mp static", "dft hull"},
+    "vasp mp static": {"dft hull"},
+}
+"""What builds on each run."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_spared", range(len(RUNS)))
+def test_a_death_in_any_run_ends_what_builds_on_it_and_nothing_else(
+    n_spared, simulated_vasp, job_store, tmp_path
+):
+    """One run after the other dies, in whatever order the branches come."""
+    flow = DftFlowMaker().make(METAL, approved_by="ada")
+    options = ["--count-in", str(tmp_path / "count"), "--spare", str(n_spared)]
+    found = simulated_vasp(flow, job_store, *options, "--fault", "crash:1")
+    missing = {name for name, output in found.items() if output is None}
+    (dead,) = [step for step in RUNS if missing == {step} | AFTER[step]]
+    assert (dead == RUNS[0]) is (n_spared == 0)
+    audit = found["dft audit"]
+    assert audit["mark"] == ("simulated" if n_spared else "incomplete")
+    by_name = {item["step"]: item for item in audit["steps"]}
+    assert by_name[dead]["mark"] == "incomplete"
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from wyckflow.errors import DocumentError, ReferenceDataError
 from wyckflow.makers.dft_audit import DftAuditMaker, read_run
 from wyckflow.makers.dft_gate import DftGateMaker
 from wyckflow.makers.dft_hull import DftStabilityMaker
+from wyckflow.makers.dispersion import DispersionAnalysisMaker, DispersionMaker
 from wyckflow.makers.lattice import LatticeStabilityMaker
 from wyckflow.makers.vasp import MagnetismMaker
 from wyckflow.schemas.dft import GateOpener, RunMark
@@ -56,6 +57,7 @@ def test_spin_is_kept_from_the_published_moment_on(moments, is_magnetic):
 def test_without_moments_nothing_is_magnetic():
     document = do(MagnetismMaker(), salt())
     assert (document.is_magnetic, document.max_moment) == (False, None)
+    assert "no moments" in document.reason
 
 
 def test_the_structure_that_came_keeps_its_moments():
@@ -115,6 +117,30 @@ def test_a_run_that_is_missing_is_incomplete_and_not_an_error():
     assert document.mark is RunMark.INCOMPLETE
     assert [step.mark for step in document.steps] == [RunMark.INCOMPLETE] * 2
     assert document.n_deviations == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "mark", "words"),
+    [
+        ({}, "as_published", ""),
+        ({"state": "unsuccessful"}, "incomplete", "vasp dfpt did not converge"),
+        ({"vasp_version": None}, "incomplete", "vasp dfpt is not there"),
+        ({"last": {"incar": {"ISYM": 0}}}, "deviates", "vasp dfpt had other ISYM"),
+        (
+            {"vasp_version": "6.4.2-SIMULATED", "state": "failed"},
+            "simulated",
+            "a simulator ran instead of VASP; vasp dfpt did not converge",
+        ),
+    ],
+)
+def test_the_audit_says_which_step_is_why(changes, mark, words):
+    incar = {"GGA": "PE", "ISYM": 2, "SYMPREC": 1e-5, "ENCUT": 520, "EDIFF": 1e-8}
+    good = {"incar": incar | {"IBRION": 8}}
+    if "last" in changes:
+        changes = {"last": {"incar": good["incar"] | changes["last"]["incar"]}}
+    document = do(DftAuditMaker(), [dfpt_run(**({"last": good} | changes))])
+    assert document.mark == mark
+    assert document.reason == words
 
 
 def test_what_is_no_run_is_refused():
@@ -321,6 +347,78 @@ def test_what_is_no_finished_dft_run_is_not_judged(modes, run, reason):
     assert reason in document.reason
 
 
+# --- the phonons of the whole zone ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"max_atoms": 10}, "has 48 atoms, more than 10"),
+        ({"max_runs": 1}, "2 displaced supercells, more than 1"),
+    ],
+)
+def test_a_supercell_that_is_too_large_is_a_reason(options, reason):
+    maker = DispersionMaker(**options)
+    document = do(maker, PAIR, gene="227 Si:a")
+    assert document.verdict is LatticeStability.CANNOT_JUDGE
+    assert reason in document.reason
+    assert document.gene == "227 Si:a"
+    assert maker.count_runs(PAIR) == 0
+
+
+def test_every_displacement_is_a_run_with_an_id_of_its_own():
+    maker = DispersionMaker(min_length=6)
+    made = [
+        DispersionMaker.make.original(maker, PAIR, identity="c/dft/x") for _ in range(2)
+    ]
+    flows = [response.replace for response in made]
+    assert flows[0].job_uuids == flows[1].job_uuids
+    names = [job.name for job in flows[0].jobs]
+    n_runs = maker.count_runs(PAIR)
+    assert names == [
+        *(f"vasp displaced {place}/{n_runs}" for place in range(1, n_runs + 1)),
+        "dft dispersion",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("forces", "runs", "reason"),
+    [
+        ([None], [stored_run(step="vasp displaced")], "not every displaced"),
+        ([], [], "cells came for"),
+        ([[[0.0, 0.0, 0.0]]], [stored_run(step="vasp displaced")], "cells came for"),
+    ],
+    ids=["a run that died", "nothing", "another crystal"],
+)
+def test_forces_that_are_not_there_are_a_reason(forces, runs, reason):
+    matrix = np.eye(3, dtype=int).tolist()
+    document = do(DispersionAnalysisMaker(), PAIR, matrix, forces, runs)
+    assert document.verdict is LatticeStability.CANNOT_JUDGE
+    assert reason in document.reason
+    assert document.mark is RunMark.INCOMPLETE
+
+
+# --- the electrons -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "is_simulated", "reason"),
+    [
+        ({"state": "unsuccessful"}, False, "did not converge"),
+        ({"state": "failed", "vasp_version": "6.4.2"}, False, "did not converge"),
+        ({"vasp_version": "6.4.2-SIMULATED"}, True, "NoneType"),
+        ({"is_simulated": True}, True, "NoneType"),
+    ],
+)
+def test_what_a_run_says_of_itself_goes_along(options, is_simulated, reason):
+    from wyckflow.makers.electronic import ElectronicMaker
+
+    document = do(ElectronicMaker(), None, **options)
+    assert document.is_simulated is is_simulated
+    assert reason in document.reason
+    assert document.band_gap is None
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -329,6 +427,7 @@ def test_what_is_no_finished_dft_run_is_not_judged(modes, run, reason):
         lambda: DftGateMaker(budget=-1),
         lambda: DftStabilityMaker(threshold=50),
         lambda: LatticeStabilityMaker(tolerance_thz=-1),
+        lambda: DispersionMaker(displacement=2.0),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused_at_once(make):

@@ -8,7 +8,7 @@ from jobflow import Flow, run_locally
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.flows.shard import ShardFlowMaker
-from wyckflow.makers.plan import BY_HULL, BY_ORDER, PlanMaker, rank_genes
+from wyckflow.makers.plan import BY_HULL, BY_ORDER, BY_RANKER, PlanMaker, rank_genes
 from wyckflow.makers.relax import RelaxMaker
 from wyckflow.makers.screen import ScreenMaker
 from wyckflow.relax.cost import estimate_cpu_s
@@ -31,15 +31,16 @@ def screening():
     return maker.make.original(maker, TEXTS)
 
 
-def generation(energies, genes=GENES):
+def generation(energies, genes=GENES, errors=0.1):
     zeros = np.zeros(len(genes), np.float32)
     named = {"formation_energy_per_atom": np.asarray(energies, np.float32)}
+    errors = np.broadcast_to(np.float32(errors), len(genes))
     chunk = GeneChunk.pack(
         genes,
         log_probabilities=zeros,
         seeds=zeros.astype(np.int32),
         predictions=named,
-        deviations=named,
+        deviations={"formation_energy_per_atom": errors},
     )
     counts = dict.fromkeys(("n_asked", "n_decoded", "n_genes"), len(genes))
     return GenerationDoc(
@@ -98,10 +99,39 @@ def test_there_are_never_more_shards_than_allowed(screening):
 def test_the_most_promising_come_first_by_distance_to_the_hull_not_by_energy(screening):
     """Na-Cl at -2.2 eV/atom is below its hull, and titanates there are far above."""
     energies = [-2.2, -2.4, -2.4, -2.4, -2.4]
-    document, addition = plan(PlanMaker(max_genes=1), screening, generation(energies))
+    document, addition = plan(
+        PlanMaker(ranker="generator", max_genes=1), screening, generation(energies)
+    )
     assert document.ranked_by == BY_HULL
     assert genes_of(addition) == [[GENES[0].to_text()]]
     assert (document.n_planned, document.n_over_budget) == (1, 4)
+
+
+def test_the_bundled_ranker_orders_whatever_the_generator_says(screening):
+    """It knows rock salt from salt whose anions sit between its cations."""
+    texts = ["225 Na:a Cl:c", "225 Na:a Cl:b", "225 Mg:a O:c", "225 Mg:a O:b"]
+    energies = [-5.0, 5.0, -5.0, 5.0]  # wrong, and not asked
+    genes = [WyckoffGene.from_text(text) for text in texts]
+    document, addition = plan(PlanMaker(), screen(texts), generation(energies, genes))
+    assert document.ranked_by == BY_RANKER
+    order = [text for shard in genes_of(addition) for text in shard]
+    assert order.index(texts[1]) < order.index(texts[0])
+    assert order.index(texts[3]) < order.index(texts[2])
+    bare = generation(energies, genes).model_copy(update={"properties": []})
+    _, again = plan(PlanMaker(), screen(texts), bare)
+    assert genes_of(again) == genes_of(addition)
+
+
+def test_of_genes_below_the_hull_the_surest_comes_first(screening):
+    """How far below says little: the reference is partial."""
+    energies, errors = [-9.0, -9.5, 5.0, 5.0, 5.0], [0.1, 0.6, 0.1, 0.1, 0.1]
+    document = generation(energies, errors=errors)
+    _, addition = plan(PlanMaker(ranker="generator", max_genes=2), screening, document)
+    assert genes_of(addition) == [[GENES[0].to_text(), GENES[1].to_text()]]
+    order, _ = rank_genes(GENES[:2], np.array([-9.0, -9.5]), np.array([0.1, 0.6]))
+    assert order == [0, 1]
+    # With nothing known of the errors, the lower one is the better guess.
+    assert rank_genes(GENES[:2], np.array([-9.0, -20.0]))[0] == [1, 0]
 
 
 def test_a_gene_with_an_element_that_the_reference_lacks_comes_last():
@@ -117,7 +147,7 @@ def test_energies_belong_to_the_genes_that_were_accepted():
     screened = maker.make.original(maker, [gene.to_text() for gene in genes])
     assert screened.n_accepted == 3
     document = generation([-2.2, 9, 5, -4.0], genes)
-    _, addition = plan(PlanMaker(max_genes=2), screened, document)
+    _, addition = plan(PlanMaker(ranker="generator", max_genes=2), screened, document)
     assert set(genes_of(addition)[0]) == {GENES[0].to_text(), GENES[3].to_text()}
 
 
@@ -163,8 +193,94 @@ def test_an_empty_plan_is_a_job_that_ends(job_store, tmp_path):
     assert job_store.get_output(job.uuid)["n_planned"] == 0
 
 
+def screen(texts):
+    maker = ScreenMaker(screen={"name": "all", "filters": ["uniqueness"]})
+    return maker.make.original(maker, texts)
+
+
+def test_parts_are_ranked_together_and_what_comes_again_counts_once():
+    """The same arrangement in another description is the same gene."""
+    salt, again, titanate = TEXTS[0], "225 Na:b Cl:a", TEXTS[1]
+    parts = [[titanate, salt], [again, TEXTS[3]], []]
+    energies = [[-2.4, -1.0], [-2.2, 5.0], []]
+    documents = [
+        generation(values, [WyckoffGene.from_text(text) for text in texts])
+        for texts, values in zip(parts, energies, strict=True)
+    ]
+    document, addition = plan(
+        PlanMaker(ranker="generator"), [screen(texts) for texts in parts], documents
+    )
+    assert (document.n_accepted, document.n_repeated) == (4, 1)
+    assert (document.n_planned, document.n_over_budget) == (3, 0)
+    planned = [text for shard in genes_of(addition) for text in shard]
+    # Where it is the most promising: below its hull, in the words of the second part.
+    assert planned[0] == WyckoffGene.from_text(again).to_text()
+    assert WyckoffGene.from_text(planned[0]).gene_id == GENES[0].gene_id
+    assert set(planned[1:]) == {GENES[1].to_text(), GENES[3].to_text()}
+
+
+def test_one_part_without_energies_leaves_all_in_their_order():
+    documents = [generation([1.0], GENES[:1]), generation([-9.0], GENES[1:2])]
+    bare = documents[1].model_copy(update={"properties": []})
+    screens = [screen(TEXTS[:1]), screen(TEXTS[1:2])]
+    document, addition = plan(
+        PlanMaker(ranker="generator"), screens, [documents[0], bare]
+    )
+    assert document.ranked_by == BY_ORDER
+    assert genes_of(addition) == [[gene.to_text() for gene in GENES[:2]]]
+
+
+def many_genes(n, template="221 {a}:a {b}:b O:c"):
+    """Different perovskites."""
+    names = ["Ca", "Sr", "Ba", "Ti", "Zr", "Hf", "Mn", "Fe", "Co", "Ni", "Cu", "Zn"]
+    names += ["Y", "La", "Mg", "Sc", "V", "Cr", "Ga", "Ge", "Sn", "Pb", "In", "Bi"]
+    pairs = [(a, b) for a in names for b in names if a != b]
+    assert n <= len(pairs)
+    return [template.format(a=a, b=b) for a, b in pairs[:n]]
+
+
+def test_shards_get_smaller_so_that_workers_end_together():
+    """With two workers, one that waits for the last shard waits for a small one."""
+    screening = screen(many_genes(500, "62 {a}:c {b}:b O:c,d"))
+    total = float(estimate_cpu_s(screening.genes()).sum())
+    document, _ = plan(PlanMaker(shard_minutes=total / 60 / 3), screening)
+    costs = [shard.estimated_cpu_s for shard in document.shards]
+    assert sum(costs) == pytest.approx(total)
+    assert costs[0] == max(costs)
+    assert costs[0] < 0.15 * total
+    ends = [0.0, 0.0]
+    for cost in costs:  # the worker that is free first takes the next
+        ends[ends.index(min(ends))] += cost
+    assert max(ends) - min(ends) <= 21
+    assert min(costs[:-1]) >= 20  # below, jobs are mostly orchestration
+
+
+def test_a_plan_never_has_more_shards_or_genes_in_one_than_documents_take():
+    screening = screen(many_genes(100))
+    for seconds in (1e-9, 5.0, 1e6):
+        maker = PlanMaker(
+            shard_minutes=seconds, max_shards=4, max_genes_per_shard=20, max_genes=95
+        )
+        document, _ = plan(maker, screening)
+        sizes = [shard.n_genes for shard in document.shards]
+        assert sizes == [20, 20, 20, 20]
+        assert (document.n_planned, document.n_over_budget) == (80, 20)
+    wide = PlanMaker(shard_minutes=1e-9, max_shards=4, max_genes_per_shard=30)
+    document, _ = plan(wide, screening)
+    sizes = [shard.n_genes for shard in document.shards]
+    assert len(sizes) <= 4
+    assert max(sizes) <= 30
+    assert sum(sizes) == 100
+
+
 @pytest.mark.parametrize(
-    "options", [{"max_shards": 0}, {"shard_minutes": 0}, {"max_genes": -1}]
+    "options",
+    [
+        {"max_shards": 0},
+        {"shard_minutes": 0},
+        {"max_genes": -1},
+        {"max_genes_per_shard": 0},
+    ],
 )
 def test_a_plan_that_cannot_be_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -61,8 +61,23 @@ def test_the_document_answers_gene_by_gene(relaxed):
     assert document.energy_scale == "chgnet-0.3.0"
     assert document.settings.fmax == 0.02
     assert document.settings.backend == "chgnet-quotient"
-    assert (document.schema_version, document.settings.n_coarse_stages) == (3, 4)
+    assert (document.schema_version, document.settings.n_coarse_stages) == (4, 4)
     assert all(item.max_force <= 0.02 for item in document.results[1:])
+
+
+def test_every_trial_is_kept_in_the_table_alone(relaxed):
+    """As documents, the trials of a shard would take megabytes."""
+    document = read_document(*relaxed)
+    assert [item.trials for item in document.results] == [[], [], []]
+    listed = document.list_trials()
+    for item in document.results:
+        trials = listed[item.gene_id]
+        if item.best_trial is None:
+            assert trials == []
+            continue
+        assert trials[item.best_trial].energy_per_atom == item.energy_per_atom
+        assert sum(t.n_evaluations for t in trials) == item.n_evaluations_of_gene
+    assert document.trials.n_trials == 2
 
 
 def test_the_document_says_what_computed_it(relaxed):

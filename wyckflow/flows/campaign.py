@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from jobflow import Flow, Maker
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from jobflow import OutputReference
 
     from wyckflow.schemas.campaign import CampaignSpec
+
+GENES_PER_PART: Final = 100_000
+"""Genes that one job makes and one screens: some minutes of work, and their verdicts
+are one blob of at most 8 MB."""
 
 T = TypeVar("T", bound=Maker)
 
@@ -59,7 +63,8 @@ class CampaignFlowMaker(Maker):
     """Generate, screen, plan; the plan then adds shards of relaxation, hull, phonons.
 
     One round is one workflow of at most 300 jobs. A shard that fails is that shard's:
-    the others go on.
+    the others go on. Many genes are made and screened in parts, by several workers at
+    a time and with bounded memory; the plan looks at what was accepted alone.
 
     Attributes
     ----------
@@ -74,6 +79,8 @@ class CampaignFlowMaker(Maker):
         ``shard_maker``.
     number
         Number of the round, from 0. Each draws other genes from the same seed.
+    genes_per_part
+        Most genes that one job makes.
     """
 
     name: str = "campaign"
@@ -85,11 +92,14 @@ class CampaignFlowMaker(Maker):
         default_factory=lambda: PlanMaker(shard_maker=ShardFlowMaker())
     )
     number: int = 0
+    genes_per_part: int = GENES_PER_PART
 
     def __post_init__(self) -> None:
         """Refuse a round that does not count."""
         if self.number < 0:
             raise ValueError(f"{self.number=} must not be negative.")
+        if self.genes_per_part < 1:
+            raise ValueError(f"{self.genes_per_part=} must be at least 1.")
 
     @classmethod
     def from_spec(
@@ -154,17 +164,36 @@ class CampaignFlowMaker(Maker):
             Campaign and round, see :func:`identity_of`. The same words give the jobs
             the same ids, so that a round that runs twice is stored once.
         """
-        generate = identify(
-            self.generate_maker.make(model, shard=self.number), identity
-        )
-        screen = identify(self.screen_maker.make(generate.output), identity)
+        generated, screened = [], []
+        for part, maker in enumerate(self._parts()):
+            # The first part keeps the ids of a round without parts.
+            own = f"{identity}/part {part}" if identity and part else identity
+            generate = identify(maker.make(model, shard=self.number, part=part), own)
+            generated.append(generate)
+            screened.append(identify(self.screen_maker.make(generate.output), own))
         plan = identify(
             self.plan_maker.make(
-                screen.output, generation=generate.output, identity=identity
+                _one_or_all([job.output for job in screened]),
+                generation=_one_or_all([job.output for job in generated]),
+                identity=identity,
             ),
             identity,
         )
-        return Flow([generate, screen, plan], output=plan.output, name=self.name)
+        return Flow([*generated, *screened, plan], output=plan.output, name=self.name)
+
+    def _parts(self) -> list[GenerateMaker]:
+        """Return makers of parts of about the same size."""
+        n_genes = self.generate_maker.n_genes
+        n_parts = -(-n_genes // self.genes_per_part)
+        return [
+            replace(self.generate_maker, n_genes=(n_genes + part) // n_parts)
+            for part in range(n_parts)
+        ]
+
+
+def _one_or_all(outputs: list[OutputReference]) -> Any:
+    """Return one output as itself, so that a small round looks as it always did."""
+    return outputs if len(outputs) > 1 else outputs[0]
 
 
 def _make(maker: type[T], section: str, options: Mapping[str, Any], **fixed: Any) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jobflow import Flow, JobConfig, Maker, OnMissing, OutputReference
 
@@ -12,6 +12,7 @@ from wyckflow.makers._identity import identify
 from wyckflow.makers.dft_audit import DftAuditMaker, describe_run
 from wyckflow.makers.dft_gate import DftGateMaker
 from wyckflow.makers.dft_hull import DftStabilityMaker
+from wyckflow.makers.dispersion import DispersionMaker
 from wyckflow.makers.electronic import ElectronicMaker
 from wyckflow.makers.lattice import LatticeStabilityMaker
 from wyckflow.makers.vasp import (
@@ -29,6 +30,16 @@ from wyckflow.makers.vasp_preflight import VaspPreflightMaker
 if TYPE_CHECKING:
     from jobflow import Job
     from pymatgen.core.structure import Structure
+
+_RUNS: Final = (
+    "relax_normal_maker",
+    "relax_precise_maker",
+    "static_maker",
+    "bands_maker",
+    "dfpt_maker",
+    "mp_relax_maker",
+    "mp_static_maker",
+)
 
 
 @dataclass
@@ -65,6 +76,9 @@ class DftFlowMaker(Maker):
         Gives the vibrations at Gamma.
     lattice_maker
         Judges them.
+    dispersion_maker
+        Displaces atoms of a supercell for the phonons of the whole zone, a VASP run
+        for each displacement; off unless asked for.
     mp_relax_maker
         Relaxes as the Materials Project does.
     mp_static_maker
@@ -91,6 +105,7 @@ class DftFlowMaker(Maker):
     lattice_maker: LatticeStabilityMaker | None = field(
         default_factory=LatticeStabilityMaker
     )
+    dispersion_maker: DispersionMaker | None = None
     mp_relax_maker: Maker | None = field(default_factory=mp_relax_maker)
     mp_static_maker: Maker | None = field(default_factory=mp_static_maker)
     hull_maker: DftStabilityMaker | None = field(default_factory=DftStabilityMaker)
@@ -112,13 +127,37 @@ class DftFlowMaker(Maker):
                     "neither."
                 )
 
+    @property
+    def runs(self) -> tuple[Any, ...]:
+        """The makers of the VASP runs of one crystal, in their order."""
+        makers = [getattr(self, name) for name in _RUNS]
+        return tuple(maker for maker in makers if maker is not None)
+
+    def count_vasp_jobs(self, structure: Structure | None = None) -> int:
+        """Return the VASP runs of one crystal.
+
+        Parameters
+        ----------
+        structure
+            The crystal, where displaced supercells are to be counted, too.
+        """
+        n_runs = len(self.runs)
+        if self.dispersion_maker is None or structure is None:
+            return n_runs
+        from wyckflow.vasp.path import find_primitive_structure
+
+        primitive = find_primitive_structure(structure, symprec=1e-3)
+        return n_runs + self.dispersion_maker.count_runs(primitive)
+
     def make(
         self,
         structure: Structure,
         energy_above_hull: float | None = None,
         approved_by: str | None = None,
+        *,
         gene: str | None = None,
         identity: str | None = None,
+        n_jobs_spent: int | None = None,
     ) -> Flow:
         """Return the flow; its output has the last documents by name.
 
@@ -135,6 +174,8 @@ class DftFlowMaker(Maker):
         identity
             What this crystal is, such as campaign and gene. The same words give jobs
             the same ids, so that a crystal submitted twice is stored once.
+        n_jobs_spent
+            VASP jobs that its campaign has begun before, for the gate's budget.
 
         Raises
         ------
@@ -147,10 +188,13 @@ class DftFlowMaker(Maker):
                 "occupied; VASP needs one element per site."
             )
         wiring = _Wiring(self, gene, identity)
-        start = wiring.open_gate(structure, energy_above_hull, approved_by)
+        start = wiring.open_gate(
+            structure, energy_above_hull, approved_by, n_jobs_spent
+        )
         relaxed = wiring.relax(start)
         wiring.add_bands(relaxed)
         wiring.add_vibrations(relaxed)
+        wiring.add_dispersion(relaxed)
         wiring.add_hull(relaxed)
         wiring.add_audit()
         return Flow(wiring.jobs, output=wiring.output, name=self.name)
@@ -176,16 +220,25 @@ class _Wiring:
         structure: Structure,
         energy_above_hull: float | None,
         approved_by: str | None,
+        n_jobs_spent: int | None,
     ) -> Any:
         """Add what comes before VASP; return where it starts."""
         start: Any = structure
         if self.makers.gate_maker is not None:
+            is_known = hasattr(structure, "lattice")  # no reference to one
+            n_jobs = self.makers.count_vasp_jobs(structure if is_known else None)
             gate = self._add(
-                self.makers.gate_maker.make(start, energy_above_hull, approved_by)
+                self.makers.gate_maker.make(
+                    start,
+                    energy_above_hull,
+                    approved_by,
+                    n_jobs_spent,
+                    n_jobs,
+                )
             )
             start = gate.output.structure
         if self.makers.preflight_maker is not None:
-            preflight = self._add(self.makers.preflight_maker.make(start))
+            preflight = self._add(self._with_own_inputs().make(start))
             start = preflight.output.structure
             self.is_simulated = preflight.output.is_simulated
         return start
@@ -220,6 +273,8 @@ class _Wiring:
                     bands.vasp_objects["bandstructure"],
                     gene=self.gene,
                     is_simulated=self.is_simulated,
+                    vasp_version=bands.vasp_version,
+                    state=bands.state,
                     structure=bands.structure,
                     n_electrons=bands.calcs_reversed[0].input.parameters["NELECT"],
                 )
@@ -245,6 +300,14 @@ class _Wiring:
         )
         self.output["lattice"] = lattice.output
 
+    def add_dispersion(self, relaxed: Any) -> None:
+        """Add the displacements, which add their runs and the verdict themselves."""
+        if self.makers.dispersion_maker is None:
+            return
+        maker = self._with_spin(self.makers.dispersion_maker)
+        made = self._add(maker.make(relaxed, gene=self.gene, identity=self.identity))
+        self.output["dispersion"] = made.output
+
     def add_hull(self, relaxed: Any) -> None:
         """Add the runs of the Materials Project and the distance to its hull."""
         first, before = len(self.runs), None
@@ -266,7 +329,7 @@ class _Wiring:
         """Add the audit, which also runs where a step has failed."""
         if self.makers.audit_maker is None or not self.runs:
             return
-        audit = self._add(self.makers.audit_maker.make(self.runs))
+        audit = self._add(self.makers.audit_maker.make(self.runs, gene=self.gene))
         audit.config = JobConfig(
             on_missing_references=OnMissing.NONE, pass_manager_config=False
         )
@@ -281,8 +344,20 @@ class _Wiring:
         self.runs.append(describe_run(job.name, output, is_judged_by_mp=is_judged))
         return output
 
+    def _with_own_inputs(self) -> VaspPreflightMaker:
+        """Return the check of the machine, for the inputs of this flow."""
+        maker = self.makers.preflight_maker or VaspPreflightMaker()
+        inputs = {
+            run.name: run.input_set_generator
+            for run in self.makers.runs
+            if getattr(run, "input_set_generator", None) is not None
+        }
+        return maker if maker.input_sets else replace(maker, input_sets=inputs)
+
     def _with_spin(self, maker: Any) -> Any:
         """Return a maker that starts with spin if nothing has decided about it."""
+        if isinstance(maker, DispersionMaker):
+            return replace(maker, force_maker=self._with_spin(maker.force_maker))
         inputs: Any = getattr(maker, "input_set_generator", None)
         if self.has_decision or getattr(inputs, "spin", None) != "structure":
             return maker

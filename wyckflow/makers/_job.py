@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from jobflow import JobConfig, Response, job
 
 from wyckflow.errors import ConfigurationError
+from wyckflow.makers._release import refuse_newer_job
 from wyckflow.schemas.blob import BLOB_FIELD, BLOB_STORE
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def refuse_to_lose_results() -> None:
     from maggma.stores import MemoryStore
 
     current = CURRENT_JOB.job
+    refuse_newer_job(current.metadata if current is not None else None)
     is_launched = current is not None and "fw_id" in (current.metadata or {})
     if is_launched and type(SETTINGS.JOB_STORE.docs_store) is MemoryStore:
         raise ConfigurationError(

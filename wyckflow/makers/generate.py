@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+    from wyckflow.ml.kinds import AnyGenerator
     from wyckflow.ml.sampling.draw import DrawnGenes
     from wyckflow.ml.sampling.options import DrawOptions
 
@@ -51,10 +51,15 @@ class GenerateMaker(Maker):
     method
         Where the latent points come from: ``prior`` (noise alone), ``posterior``
         (around known crystals), ``local`` (around known crystals within the target),
-        ``guided`` (around points moved towards the target along gradients), or
-        ``auto``: ``local`` if the target has ranges of properties, else ``prior``.
+        ``guided`` (around points moved towards the target along gradients),
+        ``conditional`` (from a transformer that is told what is asked for), or
+        ``auto``: ``prior`` for a target without ranges of properties, else ``local``
+        or, of a transformer, ``conditional``.
     level
         Noise on the point of a start: 0 repeats the start, 1 forgets it.
+    guidance
+        How far ``conditional`` goes beyond what the conditions say: 0 takes them as
+        they are, 1 as far again as they lead away from no condition.
     temperature
         Of the decoder's choices: 1 as it believes, less is bolder.
     tolerance
@@ -79,6 +84,7 @@ class GenerateMaker(Maker):
     seed: int = 0
     method: str = "auto"
     level: float = 0.8
+    guidance: float = 1.0
     temperature: float = 1.0
     tolerance: float = 1.0
     max_atoms: int = 100
@@ -101,7 +107,7 @@ class GenerateMaker(Maker):
 
     @wyckflow_job(GenerationDoc)
     def make(
-        self, model: str | Path | ModelDoc = "bundled", shard: int = 0
+        self, model: str | Path | ModelDoc = "bundled", shard: int = 0, part: int = 0
     ) -> GenerationDoc:
         """Draw genes.
 
@@ -111,20 +117,23 @@ class GenerateMaker(Maker):
             ``bundled``, the path of a model's file that every worker can read, or a
             reference to a registered or just trained model.
         shard
-            Number of this job where several share the work; it changes the seed.
+            Number of the round of a campaign; it changes the seed.
+        part
+            Number of this job where several share the work of a round; so does it.
         """
         from wyckflow.settings import WyckflowSettings
 
         here = WyckflowSettings.load()
         loaded = load_generator(model, here.device, here.threads)
-        return self.draw(*loaded, shard=shard)
+        return self.draw(*loaded, shard=shard, part=part)
 
     def draw(
         self,
         model_name: str,
-        model: MultiPropertyVAE,
+        model: AnyGenerator,
         *,
         shard: int = 0,
+        part: int = 0,
         report: Callable[[int], None] | None = None,
     ) -> GenerationDoc:
         """Draw genes from a model at hand, without a job.
@@ -135,15 +144,19 @@ class GenerateMaker(Maker):
             Its name.
         model
             The model.
-        shard
+        shard, part
             As in :meth:`make`.
         report
             Told the number of genes so far.
         """
+        from wyckflow.ml.kinds import name_predictor
         from wyckflow.ml.sampling.draw import Draw
+        from wyckflow.ml.sampling.options import Method
 
         target = Target.model_validate(self.target)
-        seed = int(np.random.SeedSequence([self.seed, shard]).generate_state(1)[0])
+        # The first part is what a round without parts is.
+        numbers = [self.seed, shard, part] if part else [self.seed, shard]
+        seed = int(np.random.SeedSequence(numbers).generate_state(1)[0])
         draw = Draw(model, self.n_genes, target, self._options(), seed=seed)
         chunks = list(_pack(_watch(draw, report)))
         identity = model.to_checkpoint().identity
@@ -157,7 +170,9 @@ class GenerateMaker(Maker):
             target=target,
             seed=self.seed,
             shard=shard,
+            part=part,
             level=self.level,
+            guidance=self.guidance if draw.method is Method.CONDITIONAL else None,
             temperature=self.temperature,
             n_asked=self.n_genes,
             n_decoded=draw.n_decoded,
@@ -166,6 +181,7 @@ class GenerateMaker(Maker):
             n_starts=draw.n_starts,
             n_in_target=None if target.is_open else draw.n_in_target,
             properties=list(model.property_names),
+            predicted_by=name_predictor(model),
             chunks=chunks,
         )
 
@@ -200,7 +216,7 @@ class GenerateMaker(Maker):
 
 def load_generator(
     model: str | Path | ModelDoc, device: str = "cpu", threads: int = 1
-) -> tuple[str, MultiPropertyVAE]:
+) -> tuple[str, AnyGenerator]:
     """Return the name and the networks of a model, from wherever it is.
 
     Parameters
@@ -219,8 +235,8 @@ def load_generator(
     """
     import torch
 
+    from wyckflow.ml.kinds import open_generator
     from wyckflow.ml.model_file import open_model
-    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
     from wyckflow.relax.potential import resolve_device
 
     place = resolve_device(device)
@@ -228,18 +244,18 @@ def load_generator(
         torch.set_num_threads(threads)
     if isinstance(model, ModelDoc):
         name, checkpoint = open_model(model)
-        return name, MultiPropertyVAE.load(checkpoint, device=place)
+        return name, open_generator(checkpoint, device=place)
     return _load_file(str(model), place)
 
 
 @lru_cache(maxsize=2)
-def _load_file(model: str, device: str) -> tuple[str, MultiPropertyVAE]:
+def _load_file(model: str, device: str) -> tuple[str, AnyGenerator]:
     """Read a file once per process, since a worker runs many jobs."""
+    from wyckflow.ml.kinds import open_generator
     from wyckflow.ml.model_file import open_model
-    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
 
     name, checkpoint = open_model(model)
-    return name, MultiPropertyVAE.load(checkpoint, device=device)
+    return name, open_generator(checkpoint, device=device)
 
 
 def _watch(

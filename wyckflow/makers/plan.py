@@ -9,25 +9,31 @@ from jobflow import Flow, Maker, Response
 
 from wyckflow.makers._identity import identify
 from wyckflow.makers._job import wyckflow_job
+from wyckflow.makers._ranking import (
+    BY_HULL,
+    BY_ORDER,
+    BY_RANKER,
+    RANKERS,
+    AcceptedGenes,
+    rank_genes,
+)
 from wyckflow.makers.relax import RelaxMaker
 from wyckflow.schemas.plan import PlanDoc, ShardDoc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from wyckflow.crystal.gene import WyckoffGene
     from wyckflow.schemas.generation import GenerationDoc
     from wyckflow.schemas.screening import ScreeningDoc
 
-ENERGY: Final = "formation_energy_per_atom"
-PREDICTED_SCALE: Final = "mp2020-gga-u"
-"""Scale of the formation energies that generators learn from."""
+_SHARE_OF_REST: Final = 1 / 8
+_LEAST_SHARE: Final = 1 / 30
+_LEAST_CPU_S: Final = 20.0
+"""What a shard takes of what is left, and the least: by the number of shards that this
+makes at the end, and by the time below which its jobs would be mostly orchestration."""
 
-BY_HULL: Final = "predicted energy above the hull of the bundled DFT reference"
-BY_ORDER: Final = "nothing: in the order in which they came"
+__all__ = ["BY_HULL", "BY_ORDER", "BY_RANKER", "PlanMaker", "rank_genes"]
 
 
 @dataclass
@@ -35,7 +41,7 @@ class PlanMaker(Maker):
     """Order genes by their predicted distance to the hull, and cut them into shards.
 
     The most promising are relaxed first, so that a campaign that is stopped early has
-    spent its time well. Shards take about the same time.
+    spent its time well. Shards take about the same time, less towards the end.
 
     Attributes
     ----------
@@ -45,33 +51,44 @@ class PlanMaker(Maker):
         Makes the job or flow of one shard. A flow maker takes ``identity`` besides the
         genes.
     shard_minutes
-        Minutes on one core that a shard should take.
+        Minutes on one core that a shard should take; the last ones take less.
     max_shards
         Most shards; beyond, each gets more genes. A workflow takes 300 jobs.
+    max_genes_per_shard
+        Most genes of a shard, so that no document grows above 1 MB. What does not fit
+        into so many shards is left out, the least promising.
     max_genes
         Genes that the budget leaves; no limit if None.
+    ranker
+        Who predicts the energies that genes are ordered by: ``bundled``, a model that
+        has seen unstable crystals, or ``generator``, the one that made them.
     """
 
     name: str = "campaign plan"
     shard_maker: Maker = field(default_factory=RelaxMaker)
     shard_minutes: float = 10.0
     max_shards: int = 90
+    max_genes_per_shard: int = 500
     max_genes: int | None = None
+    ranker: str = "bundled"
 
     def __post_init__(self) -> None:
         """Refuse plans without a shard."""
-        if self.max_shards < 1 or self.shard_minutes <= 0:
-            raise ValueError(
-                f"{self.max_shards=} and {self.shard_minutes=} must be positive."
-            )
+        for name in ("max_shards", "max_genes_per_shard", "shard_minutes"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive.")
         if self.max_genes is not None and self.max_genes < 0:
             raise ValueError(f"{self.max_genes=} must not be negative, or None.")
+        if self.ranker not in RANKERS:
+            raise ValueError(
+                f"{self.ranker=} is unknown; choose one of {', '.join(RANKERS)}."
+            )
 
     @wyckflow_job(PlanDoc)
     def make(
         self,
-        screening: ScreeningDoc,
-        generation: GenerationDoc | None = None,
+        screening: ScreeningDoc | list[ScreeningDoc],
+        generation: GenerationDoc | list[GenerationDoc] | None = None,
         identity: str | None = None,
     ) -> Response[PlanDoc]:
         """Plan the shards of one round, and start them.
@@ -79,17 +96,19 @@ class PlanMaker(Maker):
         Parameters
         ----------
         screening
-            What the screen accepted.
+            What the screen accepted, of one part or of several.
         generation
-            The genes with their predictions, in the same order; without it the genes
-            keep their order.
+            The genes as they were generated, in the same order; without it they keep
+            their order.
         identity
             Campaign and round. The same words give the jobs the same ids.
         """
-        genes = screening.genes()
-        order, ranked_by = rank_genes(genes, _energies(screening, generation))
-        limit = len(genes) if self.max_genes is None else self.max_genes
-        chosen = [genes[place] for place in order[:limit]]
+        accepted = AcceptedGenes.gather(
+            _as_list(screening), _as_list(generation), self.ranker
+        )
+        most = self.max_shards * self.max_genes_per_shard
+        limit = most if self.max_genes is None else min(most, self.max_genes)
+        chosen = accepted.head(limit)
         shards: list[ShardDoc] = []
         flows = []
         for number, (part, cpu_s) in enumerate(self._cut(chosen)):
@@ -107,10 +126,11 @@ class PlanMaker(Maker):
             )
         document = PlanDoc(
             identity=identity or "",
-            ranked_by=ranked_by,
-            n_accepted=len(genes),
+            ranked_by=accepted.ranked_by,
+            n_accepted=accepted.n_accepted,
+            n_repeated=accepted.n_accepted - len(accepted),
             n_planned=len(chosen),
-            n_over_budget=len(genes) - len(chosen),
+            n_over_budget=len(accepted) - len(chosen),
             estimated_cpu_s=sum(shard.estimated_cpu_s for shard in shards),
             shards=shards,
         )
@@ -135,61 +155,38 @@ class PlanMaker(Maker):
     def _cut(
         self, genes: Sequence[WyckoffGene]
     ) -> Iterator[tuple[list[WyckoffGene], float]]:
-        """Yield shards of about equal cost, in order, with that cost."""
+        """Yield shards in order, with their cost.
+
+        They get smaller towards the end, so that the workers end together.
+        """
         from wyckflow.relax.cost import estimate_cpu_s
 
         costs = estimate_cpu_s(genes, self._n_trials)
-        wanted = max(60 * self.shard_minutes, float(costs.sum()) / self.max_shards)
+        rest_s = float(costs.sum())
+        bulk = max(1, self.max_shards - self.max_shards // 3)
+        largest = max(60 * self.shard_minutes, rest_s / bulk)
+        smallest = min(largest, max(_LEAST_CPU_S, largest * _LEAST_SHARE))
+        wanted = max(smallest, min(largest, rest_s * _SHARE_OF_REST))
         part: list[WyckoffGene] = []
         cpu_s = 0.0
-        for gene, cost in zip(genes, costs.tolist(), strict=True):
+        n_shards = 1
+        for n_done, (gene, cost) in enumerate(zip(genes, costs.tolist(), strict=True)):
             part.append(gene)
             cpu_s += cost
-            if cpu_s >= wanted:
+            n_left = len(genes) - n_done - 1
+            room_left = (self.max_shards - n_shards) * self.max_genes_per_shard
+            is_full = len(part) == self.max_genes_per_shard
+            if is_full or (cpu_s >= wanted and n_left <= room_left):
                 yield part, cpu_s
+                rest_s -= cpu_s
+                wanted = max(smallest, min(largest, rest_s * _SHARE_OF_REST))
                 part, cpu_s = [], 0.0
+                n_shards += 1
         if part:
             yield part, cpu_s
 
 
-def rank_genes(
-    genes: Sequence[WyckoffGene], energies: NDArray[np.float64] | None
-) -> tuple[list[int], str]:
-    """Return places in order of promise, and what they were ordered by, in words.
-
-    The distance to the hull, not the energy: that of a composition with few stable
-    competitors may be high and the gene still be stable. Genes with an element that
-    the reference lacks come last.
-
-    Parameters
-    ----------
-    genes
-        The genes.
-    energies
-        Predicted formation energies, eV/atom, or None without predictions.
-    """
-    import numpy as np
-
-    if energies is None or not len(genes):
-        return list(range(len(genes))), BY_ORDER
-    from wyckflow.thermo.bundled import load_bundled_reference
-    from wyckflow.thermo.hull import Hull
-
-    hull = Hull(load_bundled_reference(PREDICTED_SCALE))
-    compositions = [gene.composition for gene in genes]
-    found = hull.energies_above_hull(
-        compositions, energies, scale=PREDICTED_SCALE, kind="formation"
-    )
-    distances = np.nan_to_num(found.energies_above_hull, nan=np.inf)
-    return np.argsort(distances, kind="stable").tolist(), BY_HULL
-
-
-def _energies(
-    screening: ScreeningDoc, generation: GenerationDoc | None
-) -> NDArray[np.float64] | None:
-    """Return the predicted formation energies of the accepted genes."""
-    import numpy as np
-
-    if generation is None or ENERGY not in generation.properties:
-        return None
-    return generation.column(ENERGY)[screening.accepted_rows()].astype(np.float64)
+def _as_list(documents: Any) -> Any:
+    """Return one document as a list of one, and nothing as nothing."""
+    is_one = documents is not None and not isinstance(documents, list | tuple)
+    return [documents] if is_one else documents

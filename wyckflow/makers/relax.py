@@ -9,15 +9,21 @@ from jobflow import Maker
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.makers._job import wyckflow_job
+from wyckflow.makers._running import got_on, when_stored
 from wyckflow.schemas.base import Provenance
-from wyckflow.schemas.relaxation import Outcome, RelaxationBatchDoc, RelaxationSettings
+from wyckflow.schemas.relaxation import (
+    Outcome,
+    RelaxationBatchDoc,
+    RelaxationSettings,
+    TrialTable,
+)
 from wyckflow.schemas.structures import pack_structures
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wyckflow.relax.contract import RelaxOptions
-    from wyckflow.relax.race import RaceOptions
+    from wyckflow.relax.race import RaceOptions, RelaxedGene
 
 
 @dataclass
@@ -124,13 +130,18 @@ class RelaxMaker(Maker):
         )
         settings = self._settings(relaxer=backend.name)
         scratch = Scratch.of_job(here.scratch_folder(), mine, settings, backend)
+
+        def keep(relaxed: Mapping[str, RelaxedGene]) -> None:
+            scratch.add(relaxed)
+            got_on()
+
         results, structures = relax_genes(
             mine,
             backend,
             self._relax_options(),
             self._race_options(),
             finished=scratch.load(),
-            on_heat=scratch.add,
+            on_heat=keep,
         )
         document = RelaxationBatchDoc(
             provenance=Provenance.collect(
@@ -141,10 +152,11 @@ class RelaxMaker(Maker):
             shard=shard,
             n_shards=n_shards,
             n_converged=sum(item.outcome is Outcome.CONVERGED for item in results),
-            results=results,
+            results=[item.model_copy(update={"trials": []}) for item in results],
             blob=pack_structures(structures) if structures else None,
+            trials=TrialTable.pack([item.trials for item in results]),
         )
-        scratch.remove()
+        when_stored(scratch.remove)
         return document
 
     def _relax_options(self) -> RelaxOptions:

@@ -14,13 +14,14 @@ from wyckflow.makers.evidence import gather_evidence, predictions_of
 from wyckflow.schemas.screening import MOST_LISTED, ScreeningDoc, pack_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from wyckflow.schemas.generation import GenerationDoc
     from wyckflow.screening.screen import Screen
+    from wyckflow.screening.table import GeneTable
 
     Genes = Sequence[str | WyckoffGene] | GenerationDoc | ScreeningDoc
 
@@ -77,10 +78,9 @@ class ScreenMaker(Maker):
             Their standard deviations, where known.
         """
         from wyckflow.screening.presets import load_costs, load_screen
-        from wyckflow.screening.table import GeneTable
 
         screen = load_screen(self.screen)
-        table = GeneTable.from_genes(_iter_genes(genes))
+        table = _read_table(genes)
         predicted = predictions_of(genes, screen.needs)
         gathered = gather_evidence(
             screen,
@@ -110,11 +110,21 @@ class ScreenMaker(Maker):
         )
 
 
-def _iter_genes(genes: Any) -> Iterator[WyckoffGene]:
-    """Yield genes of a list or of a document."""
+def _read_table(genes: Any) -> GeneTable:
+    """Return the genes of a list or of a document, without an object for each.
+
+    A hundred thousand objects would take more memory than all the rest of the job.
+    """
+    from wyckflow.screening.table import GeneTable
+
+    if hasattr(genes, "iter_chunks"):
+        chunks = genes.iter_chunks()
+        return GeneTable.from_parts((a["space_groups"], a["codes"]) for a in chunks)
     listed = genes.genes() if hasattr(genes, "genes") else genes
-    for gene in listed:
-        yield gene if isinstance(gene, WyckoffGene) else WyckoffGene.from_text(gene)
+    return GeneTable.from_genes(
+        gene if isinstance(gene, WyckoffGene) else WyckoffGene.from_text(gene)
+        for gene in listed
+    )
 
 
 def _floats(numbers: Any) -> NDArray[np.float64]:

@@ -119,6 +119,10 @@ class WyckflowDoc(BaseModel):
 
     SCHEMA_VERSION: ClassVar[int] = 1
 
+    OLDEST_SCHEMA_VERSION: ClassVar[int] = 1
+    """Oldest layout that is read as it is, what it lacks being null; raised together
+    with ``SCHEMA_VERSION`` where a field changes its meaning."""
+
     schema_version: int = Field(
         default=0, ge=0, description="Version of this document's layout."
     )
@@ -127,22 +131,50 @@ class WyckflowDoc(BaseModel):
         description="Software, machine and time that made this document.",
     )
 
+    @classmethod
+    def check_version(cls, found: Any) -> None:
+        """Refuse a layout that would be misread.
+
+        Parameters
+        ----------
+        found
+            ``schema_version`` of a document.
+
+        Raises
+        ------
+        DocumentError
+            With the remedy.
+        """
+        oldest, newest = cls.OLDEST_SCHEMA_VERSION, cls.SCHEMA_VERSION
+        if not isinstance(found, int) or isinstance(found, bool):
+            raise DocumentError(
+                f"{cls.__name__} has schema_version {found!r}, which is no whole "
+                "number: the document is damaged, or not from wyckflow."
+            )
+        if found > newest:
+            raise DocumentError(
+                f"{cls.__name__} has schema_version {found}, but wyckflow "
+                f"{__version__} knows versions up to {newest}: install "
+                "the wyckflow that wrote it, or a newer one."
+            )
+        if found < oldest:
+            raise DocumentError(
+                f"{cls.__name__} has schema_version {found}, but wyckflow "
+                f"{__version__} reads versions from {oldest} on: read it with the "
+                "wyckflow that wrote it, or run the job again."
+            )
+
     @model_validator(mode="before")
     @classmethod
     def _check_schema_version(cls, content: Any) -> Any:
-        """Fill the version of a new document; refuse one from the future.
+        """Fill the version of a new document; refuse one that would be misread.
 
-        Before its fields are looked at, since a newer layout has others.
+        Before its fields are looked at, since another layout has others.
         """
         if not isinstance(content, dict):
             return content
         found = content.get("schema_version", cls.SCHEMA_VERSION)
-        if isinstance(found, int) and found > cls.SCHEMA_VERSION:
-            raise DocumentError(
-                f"{cls.__name__} has schema_version {found}, but wyckflow "
-                f"{__version__} knows versions up to {cls.SCHEMA_VERSION}: install "
-                "the wyckflow that wrote it, or a newer one."
-            )
+        cls.check_version(found)
         return {**content, "schema_version": found}
 
 

@@ -16,8 +16,9 @@ from pydantic import (
 )
 from pymatgen.core.structure import Structure
 
-from wyckflow.schemas.base import WyckflowDoc
-from wyckflow.schemas.phonon import LatticeStability
+from wyckflow.schemas.base import UtcDatetime, WyckflowDoc
+from wyckflow.schemas.blob import unpack_arrays
+from wyckflow.schemas.phonon import LatticeStability, Spectrum
 from wyckflow.schemas.stability import StabilityVerdict
 
 
@@ -74,11 +75,53 @@ class DftGateDoc(WyckflowDoc):
         default=None, description="Distance that the rule looked at, eV/atom."
     )
     n_jobs_spent: int | None = Field(
-        default=None, ge=0, description="Crystals that passed before, for the budget."
+        default=None,
+        ge=0,
+        description="VASP jobs of the crystals that passed before, for the budget.",
+    )
+    n_jobs_needed: int = Field(
+        default=1, ge=0, description="VASP jobs of this crystal."
     )
     structure: StoredStructure = Field(
         description="What is to be computed (lengths in A)."
     )
+
+
+class ApprovalDoc(WyckflowDoc):
+    """One crystal of a campaign that may spend VASP time, in ``approvals``.
+
+    Written before its workflow is sent, so that nobody sends a second one.
+    """
+
+    campaign: str = Field(description="Campaign that found it.")
+    gene_id: str = Field(description="Hash of the canonical gene.")
+    gene: str = Field(description="Gene in text form, such as '221 Sr:a Ti:b O:c'.")
+    formula_pretty: str = Field(description="Reduced formula, such as 'SrTiO3'.")
+    opened_by: GateOpener = Field(description="User, or rule.")
+    approved_by: str | None = Field(
+        default=None, description="Name of the user who approved; null if a rule did."
+    )
+    n_vasp_jobs: int = Field(ge=0, description="VASP jobs of its workflow.")
+    n_jobs_spent: int = Field(
+        ge=0, description="VASP jobs of its campaign that were approved before."
+    )
+    budget: int | None = Field(
+        default=None,
+        ge=0,
+        description="VASP jobs that a rule could approve then; null if a user did.",
+    )
+    energy_above_hull: FiniteFloat | None = Field(
+        default=None, description="Distance to the hull by CHGNet then, eV/atom."
+    )
+    request: dict[str, Any] = Field(
+        default_factory=dict,
+        description="The section 'dft' of the campaign's file then.",
+    )
+    structure: dict[str, Any] = Field(
+        description="What is computed, as pymatgen's Structure.from_dict reads it "
+        "(lengths in A)."
+    )
+    approved_at: UtcDatetime = Field(description="When (UTC).")
 
 
 class StepCost(BaseModel):
@@ -138,6 +181,7 @@ class MagnetismDoc(WyckflowDoc):
         description="Largest magnitude of a moment, muB; null if none was given.",
     )
     threshold: float = Field(gt=0, description="Smallest moment that counts, muB.")
+    reason: str = Field(default="", description="Why, in words.")
     structure: StoredStructure = Field(
         description="With moments ('magmom', muB) if magnetic, without otherwise "
         "(lengths in A)."
@@ -185,7 +229,14 @@ class StepAudit(BaseModel):
 class DftAuditDoc(WyckflowDoc):
     """How all VASP steps of one crystal ran, against the published settings."""
 
+    gene: str | None = Field(
+        default=None, description="Gene in text form, where it has one."
+    )
+    gene_id: str | None = Field(
+        default=None, description="Hash of the canonical gene, where it has one."
+    )
     mark: RunMark = Field(description="The worst of the steps.")
+    reason: str = Field(default="", description="Which steps are why, in words.")
     n_corrections: int = Field(ge=0, description="Corrections in all steps.")
     n_deviations: int = Field(ge=0, description="Deviations in all steps.")
     steps: list[StepAudit] = Field(description="One entry per step, in their order.")
@@ -265,3 +316,61 @@ class GammaPhononDoc(WyckflowDoc):
         description="Smallest share of translation in a mode taken for acoustic, 0 to "
         "1; below 0.5 the two kinds are mixed.",
     )
+
+
+class DispersionDoc(WyckflowDoc):
+    """The phonons of the whole zone, from VASP runs of displaced supercells."""
+
+    verdict: LatticeStability = Field(
+        description="Stable, borderline, unstable, cannot judge."
+    )
+    reason: str = Field(default="", description="Why, in words.")
+    gene: str | None = Field(
+        default=None, description="Gene in text form, where it has one."
+    )
+    gene_id: str | None = Field(
+        default=None, description="Hash of the canonical gene, where it has one."
+    )
+    mark: RunMark = Field(description="The worst of the runs that gave the forces.")
+    tolerance_thz: float = Field(
+        gt=0, description="Modes above minus this count as stable, THz."
+    )
+    supercell_matrix: list[list[int]] | None = Field(
+        default=None,
+        description="Columns are the supercell's vectors as sums of primitive ones.",
+    )
+    n_atoms_supercell: int | None = Field(
+        default=None, ge=1, description="Atoms of the supercell."
+    )
+    n_displacements: int = Field(default=0, ge=0, description="Displaced supercells.")
+    displacement: float | None = Field(
+        default=None, gt=0, description="Displacement of one atom, A."
+    )
+    min_frequency_thz: FiniteFloat | None = Field(
+        default=None,
+        description="Lowest frequency at the wave vectors that fit the supercell, "
+        "translations left out, THz; negative if imaginary.",
+    )
+    min_frequency_q: list[float] | None = Field(
+        default=None, description="Wave vector of that mode, fractional."
+    )
+    min_interpolated_thz: FiniteFloat | None = Field(
+        default=None, description="Lowest frequency on mesh and path, THz."
+    )
+    max_frequency_thz: FiniteFloat | None = Field(
+        default=None, description="Highest frequency there, THz."
+    )
+    blob: bytes | None = Field(
+        default=None,
+        description="Bands and density of states as arrays, for spectrum(); null "
+        "without any.",
+    )
+
+    def spectrum(self) -> Spectrum | None:
+        """Return bands and density of states, if there are any."""
+        if self.blob is None:
+            return None
+        arrays = unpack_arrays(self.blob)
+        return Spectrum(
+            **{name: arrays[name] for name in Spectrum.__dataclass_fields__}
+        )

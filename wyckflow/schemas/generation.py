@@ -94,15 +94,28 @@ class GenerationDoc(WyckflowDoc):
     model_id: str = Field(description="Hash of the model's file (sha256).")
     model_name: str = Field(description="Name of the model.")
     method: str = Field(
-        description="How genes were drawn: 'prior', 'posterior', 'local' or 'guided'."
+        description="How genes were drawn: 'prior', 'posterior', 'local', 'guided' or "
+        "'conditional'."
     )
     target: Target = Field(description="What was asked for.")
     seed: int = Field(ge=0, description="Seed of the random numbers.")
-    shard: int = Field(default=0, ge=0, description="Number of this shard, from 0.")
+    shard: int = Field(
+        default=0, ge=0, description="Number of the round of a campaign, from 0."
+    )
+    part: int = Field(
+        default=0, ge=0, description="Number of this part of the round, from 0."
+    )
     level: FiniteFloat = Field(
         ge=0,
         le=1,
-        description="Noise on the latent point of a start: 0 repeats it, 1 forgets it.",
+        description="Noise on the latent point of a start: 0 repeats it, 1 forgets it; "
+        "without meaning for a generator without latent space.",
+    )
+    guidance: FiniteFloat | None = Field(
+        default=None,
+        ge=0,
+        description="How far a transformer was led beyond what the conditions say; "
+        "null for other ways of drawing.",
     )
     temperature: FiniteFloat = Field(
         gt=0, description="Temperature of the decoder; below 1 it is bolder."
@@ -128,6 +141,11 @@ class GenerationDoc(WyckflowDoc):
     properties: list[str] = Field(
         default_factory=list, description="Properties that the model predicted."
     )
+    predicted_by: str = Field(
+        default="",
+        description="What predicted them, such as 'ensemble of 3 networks'; empty in "
+        "documents from before it was recorded.",
+    )
     chunks: list[GeneChunk] = Field(
         default_factory=list, description="The genes, some thousand per chunk."
     )
@@ -136,6 +154,20 @@ class GenerationDoc(WyckflowDoc):
         """Yield the arrays of one chunk after the other."""
         for chunk in self.chunks:
             yield chunk.arrays()
+
+    def iter_rows(self, n_genes: int) -> Iterator[dict[str, NDArray[np.generic]]]:
+        """Yield the arrays of at most so many genes at a time, by column.
+
+        Parameters
+        ----------
+        n_genes
+            Genes at a time.
+        """
+        for arrays in self.iter_chunks():
+            named = {name.removeprefix(_PREDICTED): a for name, a in arrays.items()}
+            for start in range(0, len(arrays["space_groups"]), n_genes):
+                part = slice(start, start + n_genes)
+                yield {name: array[part] for name, array in named.items()}
 
     def genes(self) -> list[WyckoffGene]:
         """Return every gene, in order."""

@@ -26,9 +26,16 @@ class PlanDoc(WyckflowDoc):
     identity: str = Field(description="Campaign and round, from which job ids follow.")
     ranked_by: str = Field(description="What the genes were ordered by, in words.")
     n_accepted: int = Field(ge=0, description="Genes that the screen accepted.")
+    n_repeated: int = Field(
+        default=0,
+        ge=0,
+        description="Of these, how many are the same arrangement as another.",
+    )
     n_planned: int = Field(ge=0, description="Genes in the shards.")
     n_over_budget: int = Field(
-        ge=0, description="Accepted genes left out, since the budget was used up."
+        ge=0,
+        description="Accepted genes left out as the least promising, since the budget "
+        "was used up or a round holds no more.",
     )
     estimated_cpu_s: FiniteFloat = Field(
         ge=0, description="Estimated processor seconds of all shards."

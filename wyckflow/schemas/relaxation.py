@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from wyckflow.crystal.reduced import ReducedStructure
 from wyckflow.schemas.base import WyckflowDoc
 from wyckflow.schemas.structures import unpack_structures
+from wyckflow.schemas.trials import pack_trials, unpack_trials
 
 
 class Outcome(StrEnum):
@@ -124,8 +126,47 @@ class RelaxationDoc(RelaxedState):
         description="Place of its structure in the batch's blob; null without one.",
     )
     trials: list[TrialDoc] = Field(
-        default_factory=list, description="Every trial, in order of its number."
+        default_factory=list,
+        description="Every trial, in order of its number; empty in what a job emits, "
+        "where they are in the table of the batch, since version 4.",
     )
+
+
+class TrialTable(BaseModel):
+    """The trials of all genes of a job, as columns.
+
+    In the document itself, since they take about 100 bytes per gene, and each blob of a
+    job is stored apart.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
+    )
+
+    n_trials: int = Field(ge=0, description="Trials of all genes together.")
+    packed: bytes = Field(
+        description="Columns of numbers and texts, and how many rows each gene has, "
+        "for wyckflow.schemas.trials.unpack_trials."
+    )
+
+    @classmethod
+    def pack(cls, trials: Sequence[Sequence[TrialDoc]]) -> Self:
+        """Put the trials of genes together.
+
+        Parameters
+        ----------
+        trials
+            Of each gene, in the order of the batch.
+        """
+        rows = [[trial.model_dump() for trial in of_gene] for of_gene in trials]
+        return cls(n_trials=sum(map(len, rows)), packed=pack_trials(rows))
+
+    def unpack(self) -> list[list[TrialDoc]]:
+        """Return the trials of each gene, in the order of the batch."""
+        return [
+            [TrialDoc.model_validate(row) for row in of_gene]
+            for of_gene in unpack_trials(self.packed)
+        ]
 
 
 class RelaxationSettings(BaseModel):
@@ -182,7 +223,7 @@ class RelaxationSettings(BaseModel):
 class RelaxationBatchDoc(WyckflowDoc):
     """The relaxations of one job, in the order of its input."""
 
-    SCHEMA_VERSION: ClassVar[int] = 3
+    SCHEMA_VERSION: ClassVar[int] = 4
 
     energy_scale: str = Field(
         description="Scale of every energy here, such as 'chgnet-0.3.0'; energies of "
@@ -200,6 +241,19 @@ class RelaxationBatchDoc(WyckflowDoc):
         description="Relaxed structures as genes, cells (A) and free coordinates, for "
         "wyckflow.schemas.structures.unpack_structures; null without any.",
     )
+    trials: TrialTable | None = Field(
+        default=None,
+        description="Every trial of every gene; null in documents before version 4, "
+        "where they are with the genes.",
+    )
+
+    def list_trials(self) -> dict[str, list[TrialDoc]]:
+        """Return every trial by the id of its gene, in order of its number."""
+        found = [result.trials for result in self.results]
+        if self.trials is not None:
+            found = self.trials.unpack()
+        ids = [result.gene_id for result in self.results]
+        return dict(zip(ids, found, strict=True))
 
     def structures(self) -> dict[str, ReducedStructure]:
         """Return the relaxed structures by the id of their gene.

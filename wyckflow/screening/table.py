@@ -65,13 +65,28 @@ class GeneTable:
         genes
             Any number of them; also a generator, which need not be held in memory.
         """
-        parts = [pack_genes(part) for part in _batches(genes, _ROWS_AT_ONCE)]
-        width = max((codes.shape[1] for _, codes in parts), default=0)
+        return cls.from_parts(
+            pack_genes(part) for part in _batches(genes, _ROWS_AT_ONCE)
+        )
+
+    @classmethod
+    def from_parts(
+        cls, parts: Iterable[tuple[NDArray[np.int16], NDArray[np.int16]]]
+    ) -> Self:
+        """Join arrays of genes, whose codes may differ in width.
+
+        Parameters
+        ----------
+        parts
+            Space-group numbers and codes, as in :meth:`from_arrays`.
+        """
+        known = list(parts)
+        width = max((codes.shape[1] for _, codes in known), default=0)
         wide = [
-            np.pad(codes, ((0, 0), (0, width - codes.shape[1]))) for _, codes in parts
+            np.pad(codes, ((0, 0), (0, width - codes.shape[1]))) for _, codes in known
         ]
         return cls.from_arrays(
-            np.concatenate([np.empty(0, np.int16), *(part[0] for part in parts)]),
+            np.concatenate([np.empty(0, np.int16), *(part[0] for part in known)]),
             np.concatenate([np.empty((0, width), np.int16), *wide]),
         )
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 from monty.json import MontyDecoder
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import PyMongoError
 
 from wyckflow.crystal.gene import WyckoffGene
+from wyckflow.schemas.base import Provenance
 from wyckflow.schemas.candidate import CandidateDoc
 from wyckflow.store.connect import OUTPUTS, explain
 from wyckflow.store.joins import JOINS
@@ -28,10 +30,19 @@ if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
 
     from wyckflow.store.connect import Database
+    from wyckflow.store.joins import Part
 
 CANDIDATES = "candidates"
 BUILT = "built"
 """Which outputs, in which state, are part of the candidates already."""
+
+GENES_AT_ONCE: Final = 1000
+"""An output may speak of 100,000 genes, whose candidates would take a gigabyte."""
+
+_BULK: Final = frozenset({"structure"})
+"""Fields of several kB, which are written but never read here."""
+
+_UNREAD: Final = object()
 
 
 @dataclass(frozen=True)
@@ -116,31 +127,81 @@ def _join(
     join = next(join for join in JOINS if output["name"].startswith(join.job_name))
     stored_output = store.get_output(output["uuid"], which=output["index"], load=True)
     document = MontyDecoder().process_decoded(stored_output)
-    parts = {part.gene_id: part for part in join.parts(document)}
-    chosen = {"campaign": campaign, "gene_id": {"$in": list(parts)}}
-    stored = {item["gene_id"]: item for item in mongo[CANDIDATES].find(chosen)}
-    changes = []
-    for gene_id, part in parts.items():
-        before = stored.get(gene_id)
-        candidate = (
-            CandidateDoc.model_validate({k: v for k, v in before.items() if k != "_id"})
-            if before
-            else new_candidate(campaign, WyckoffGene.from_text(part.gene))
-        )
-        after = part.apply(candidate, stage=join.job_name, job_uuid=output["uuid"])
-        after.updated_at = datetime.now(UTC)
-        identity = {"campaign": campaign, "gene_id": gene_id}
-        changes.append(ReplaceOne(identity, after.model_dump(), upsert=True))
-    if changes:
-        mongo[CANDIDATES].bulk_write(changes, ordered=False)
+    writer = _Writer(mongo, campaign, join.job_name, output["uuid"])
+    parts = join.parts(document)
+    n_genes = 0
+    while some := list(islice(parts, GENES_AT_ONCE)):
+        n_genes += writer.write(some)
     mark = {"campaign": campaign, "completed_at": output["completed_at"]}
     mongo[BUILT].bulk_write(
         [UpdateOne({"_id": _key(output)}, {"$set": mark}, upsert=True)]
     )
-    return len(changes)
+    return n_genes
 
 
-def new_candidate(campaign: str, gene: WyckoffGene) -> CandidateDoc:
+class _Writer:
+    """Puts what one output says into the candidates, some genes at a time."""
+
+    def __init__(
+        self, mongo: MongoDatabase[Any], campaign: str, stage: str, job_uuid: str
+    ) -> None:
+        self.collection = mongo[CANDIDATES]
+        self.campaign = campaign
+        self.stage = stage
+        self.job_uuid = job_uuid
+        self.provenance = Provenance.collect()
+
+    def write(self, parts: list[Part]) -> int:
+        """Write the candidates of some genes; return how many there are."""
+        by_gene = {part.gene_id: part for part in parts}
+        chosen = {"campaign": self.campaign, "gene_id": {"$in": list(by_gene)}}
+        found = self.collection.find(chosen, dict.fromkeys(_BULK, 0))
+        stored = {item["gene_id"]: item for item in found}
+        changes = [
+            self._change(stored.get(gene_id), part) for gene_id, part in by_gene.items()
+        ]
+        if changes:
+            self.collection.bulk_write(changes, ordered=False)
+        return len(changes)
+
+    def _change(
+        self, before: dict[str, Any] | None, part: Part
+    ) -> ReplaceOne[Any] | UpdateOne:
+        """Return what makes a candidate new, or changes what is new of it."""
+        if before is None:
+            candidate = new_candidate(
+                self.campaign,
+                WyckoffGene.from_text(part.gene),
+                gene_id=part.gene_id,
+                provenance=self.provenance,
+            )
+        else:
+            del before["_id"]
+            candidate = CandidateDoc.model_validate(before)
+        after = part.apply(candidate, stage=self.stage, job_uuid=self.job_uuid)
+        after.updated_at = datetime.now(UTC)
+        identity = {"campaign": self.campaign, "gene_id": part.gene_id}
+        fields = after.model_dump()
+        if before is None:
+            return ReplaceOne(identity, fields, upsert=True)
+        changed = {
+            name: value
+            for name, value in fields.items()
+            if name in part.fields or before.get(name, _UNREAD) != value
+        }
+        for name in _BULK:
+            if fields[name] != part.fields.get(name, _UNREAD):  # not of this output
+                changed.pop(name, None)
+        return UpdateOne(identity, {"$set": changed})
+
+
+def new_candidate(
+    campaign: str,
+    gene: WyckoffGene,
+    *,
+    gene_id: str | None = None,
+    provenance: Provenance | None = None,
+) -> CandidateDoc:
     """Return a candidate of which only its gene is known.
 
     Parameters
@@ -149,15 +210,19 @@ def new_candidate(campaign: str, gene: WyckoffGene) -> CandidateDoc:
         Where it was found.
     gene
         Its gene.
+    gene_id, provenance
+        Where they are known: finding them for each of many takes most of the time.
     """
+    composition = gene.composition
     return CandidateDoc(
+        provenance=provenance or Provenance.collect(),
         campaign=campaign,
-        gene_id=gene.gene_id,
+        gene_id=gene_id or gene.gene_id,
         gene=gene.to_text(),
         formula_pretty=gene.formula,
         chemsys=gene.chemsys,
-        elements=sorted(gene.composition),
-        n_elements=len(gene.composition),
+        elements=sorted(composition),
+        n_elements=len(composition),
         nsites=gene.n_sites,
         space_group_number=gene.space_group_number,
         crystal_system=gene.crystal_system.value,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from wyckflow.crystal.keys import gene_ids, unpack_genes
 from wyckflow.schemas.candidate import CandidateDoc, StageOutcome, StageVerdict
 from wyckflow.schemas.dft import RunMark
 from wyckflow.schemas.phonon import LatticeStability
@@ -17,7 +18,12 @@ from wyckflow.schemas.structures import unpack_structures
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from wyckflow.schemas.dft import DftStabilityDoc, GammaPhononDoc
+    from wyckflow.schemas.dft import (
+        DftAuditDoc,
+        DftStabilityDoc,
+        DispersionDoc,
+        GammaPhononDoc,
+    )
     from wyckflow.schemas.electronic import ElectronicDoc
     from wyckflow.schemas.generation import GenerationDoc
     from wyckflow.schemas.phonon import PhononBatchDoc
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from wyckflow.schemas.stability import StabilityBatchDoc, StabilityVerdict
 
 HULL_STAGE: Final = "hull distance"
+_ROWS_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Part:
         verdicts = [item for item in candidate.verdicts if item.stage != stage]
         outcomes = [item for item in candidate.outcomes if item.stage != stage]
         if self.verdict is not None:
-            verdicts.append(self.verdict)
+            verdicts.append(self.verdict.model_copy(update={"job_uuid": job_uuid}))
         if self.outcome is not None:
             outcomes.append(self.outcome.model_copy(update={"job_uuid": job_uuid}))
         verdicts.sort(key=lambda item: _rank(item.stage))
@@ -91,11 +98,16 @@ def _generation_parts(document: GenerationDoc) -> Iterator[Part]:
     """Yield who proposed each gene, and what was predicted of it."""
     names = ("formation_energy_per_atom", "band_gap")
     known = [name for name in names if name in document.properties]
-    columns = {name: document.column(name).tolist() for name in known}
-    for place, gene in enumerate(document.genes()):
-        found: dict[str, Any] = {"round": document.shard, "model_id": document.model_id}
-        found |= {f"predicted_{name}": columns[name][place] for name in known}
-        yield Part(gene.to_text(), gene.gene_id, found, round=document.shard)
+    source: dict[str, Any] = {"round": document.shard, "model_id": document.model_id}
+    for arrays in document.iter_rows(_ROWS_AT_ONCE):
+        genes = unpack_genes(arrays["space_groups"], arrays["codes"])
+        columns = [arrays[name].tolist() for name in known]
+        for gene, gene_id, *numbers in zip(
+            genes, gene_ids(genes), *columns, strict=True
+        ):
+            predicted = zip(known, numbers, strict=True)
+            found = source | {f"predicted_{name}": number for name, number in predicted}
+            yield Part(gene.to_text(), gene_id, found, round=document.shard)
 
 
 def _screening_parts(document: ScreeningDoc) -> Iterator[Part]:
@@ -244,7 +256,6 @@ def _dft_hull_parts(document: DftStabilityDoc) -> Iterator[Part]:
     found: dict[str, Any] = {
         "dft_energy_above_hull": document.energy_above_hull,
         "dft_formation_energy_per_atom": document.formation_energy_per_atom,
-        "dft_mark": document.mark,
     }
     if document.mark is RunMark.SIMULATED:
         found["is_simulated"] = True
@@ -259,20 +270,49 @@ def _dft_hull_parts(document: DftStabilityDoc) -> Iterator[Part]:
 
 
 def _gamma_parts(document: GammaPhononDoc) -> Iterator[Part]:
-    """Yield the verdict on the lattice by DFT, if the document names a gene."""
+    """Yield the verdict on the lattice at Gamma by DFT."""
+    yield from _lattice_parts(document, "gamma phonon", "dft_lattice_stability")
+
+
+def _dispersion_parts(document: DispersionDoc) -> Iterator[Part]:
+    """Yield the verdict on the lattice in the whole zone by DFT."""
+    yield from _lattice_parts(document, "dft dispersion", "dft_dispersion_stability")
+
+
+def _displacement_parts(document: DispersionDoc) -> Iterator[Part]:
+    """Yield why there are no phonons of the whole zone; otherwise it has no output."""
+    yield from _lattice_parts(document, "dft displacements", "dft_dispersion_stability")
+
+
+def _lattice_parts(
+    document: GammaPhononDoc | DispersionDoc, stage: str, name: str
+) -> Iterator[Part]:
+    """Yield a verdict on a lattice by DFT, if the document names a gene."""
     if document.gene is None or document.gene_id is None:
         return
-    found: dict[str, Any] = {"dft_lattice_stability": document.verdict}
+    found: dict[str, Any] = {name: document.verdict}
     if document.mark is RunMark.SIMULATED:
         found["is_simulated"] = True
     verdict = StageVerdict(
-        stage="gamma phonon",
+        stage=stage,
         verdict=_VERDICT_BY_LATTICE.get(document.verdict, Verdict.PASS),
         value=document.min_frequency_thz,
         threshold=-document.tolerance_thz,
         reason=document.reason,
     )
     yield Part(document.gene, document.gene_id, fields=found, verdict=verdict)
+
+
+def _audit_parts(document: DftAuditDoc) -> Iterator[Part]:
+    """Yield how far all runs are as published, if the document names a gene."""
+    if document.gene is None or document.gene_id is None:
+        return
+    found: dict[str, Any] = {"dft_mark": document.mark}
+    if document.mark is RunMark.SIMULATED:
+        found["is_simulated"] = True
+    words = f"{document.mark}: {document.reason}" if document.reason else document.mark
+    outcome = StageOutcome(stage="dft audit", outcome=words)
+    yield Part(document.gene, document.gene_id, fields=found, outcome=outcome)
 
 
 JOINS: Final = (
@@ -283,7 +323,10 @@ JOINS: Final = (
     Join("chgnet phonon", _phonon_parts),
     Join("dft hull", _dft_hull_parts),
     Join("gamma phonon", _gamma_parts),
+    Join("dft displacements", _displacement_parts),
+    Join("dft dispersion", _dispersion_parts),
     Join("electronic structure", _electronic_parts),
+    Join("dft audit", _audit_parts),
 )
 
 
