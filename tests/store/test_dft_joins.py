@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from wyckflow.crystal.gene import WyckoffGene
-from wyckflow.schemas.dft import DftStabilityDoc, GammaPhononDoc, RunMark
+from wyckflow.schemas.dft import (
+    DftAuditDoc,
+    DftStabilityDoc,
+    DispersionDoc,
+    GammaPhononDoc,
+    RunMark,
+)
 from wyckflow.schemas.phonon import LatticeStability
 from wyckflow.schemas.screening import Verdict
 from wyckflow.store.joins import JOINS
@@ -47,9 +53,22 @@ def test_distance_and_verdict_by_dft_stand_beside_those_of_the_network():
     assert part.fields == {
         "dft_energy_above_hull": 0.02,
         "dft_formation_energy_per_atom": -3.5,
-        "dft_mark": RunMark.AS_PUBLISHED,
     }
     assert (part.verdict.stage, part.verdict.verdict) == ("dft hull", Verdict.PASS)
+
+
+@pytest.mark.parametrize("mark", list(RunMark))
+def test_the_audit_of_all_runs_marks_the_candidate(mark):
+    identity = {"gene": GENE, "gene_id": WyckoffGene.from_text(GENE).gene_id}
+    audit = DftAuditDoc(
+        mark=mark, n_corrections=0, n_deviations=0, steps=[], **identity
+    )
+    (part,) = PARTS["dft audit"](audit)
+    assert part.fields["dft_mark"] is mark
+    assert part.fields.get("is_simulated", False) is (mark is RunMark.SIMULATED)
+    assert part.outcome.outcome == mark
+    bare = audit.model_copy(update={"gene": None, "gene_id": None})
+    assert list(PARTS["dft audit"](bare)) == []
 
 
 def test_an_unstable_lattice_fails():
@@ -73,6 +92,22 @@ def test_what_was_simulated_marks_its_candidate(stage, document):
     (part,) = PARTS[stage](document)
     assert part.fields["is_simulated"] is True
     assert part.verdict.verdict is Verdict.CANNOT_JUDGE
+
+
+@pytest.mark.parametrize("stage", ["dft dispersion", "dft displacements"])
+def test_the_phonons_of_the_zone_stand_beside_those_at_its_centre(stage):
+    document = DispersionDoc(
+        verdict=LatticeStability.BORDERLINE,
+        gene=GENE,
+        gene_id=WyckoffGene.from_text(GENE).gene_id,
+        mark=RunMark.AS_PUBLISHED,
+        tolerance_thz=0.1,
+        min_frequency_thz=0.3,
+    )
+    (part,) = PARTS[stage](document)
+    assert part.fields == {"dft_dispersion_stability": LatticeStability.BORDERLINE}
+    assert part.verdict.stage == stage
+    assert part.verdict.verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from wyckflow.makers import vasp as makers
 from wyckflow.vasp.path import find_primitive_structure
 from wyckflow.vasp.preflight import write_inputs
 from wyckflow.vasp.simulator.engine import make_calculator
+from wyckflow.vasp.simulator.faults import Faults
 from wyckflow.vasp.simulator.inputs import SimulatedFailureError, count_valence
 from wyckflow.vasp.simulator.run import VERSION, main, simulate
 
@@ -179,6 +180,67 @@ def test_a_fault_strikes_as_often_as_asked(tmp_path, coarse, primitive, capsys):
     assert (folder / "vasprun.xml").exists()
 
 
+@pytest.mark.slow
+def test_its_energies_are_those_of_chgnet_where_asked(tmp_path, coarse, primitive):
+    """The same crystal through CHGNet's own interface, and still marked."""
+    model = pytest.importorskip("chgnet.model.model", reason="install wyckflow[ml]")
+    folder = prepare(tmp_path / "run", coarse, primitive)
+    simulate(folder, engine="chgnet")
+    run = read(folder)
+    found = model.CHGNet.load(verbose=False).predict_structure(run.initial_structure)
+    expected = float(found["e"]) * len(primitive)
+    assert run.final_energy == pytest.approx(expected, abs=1e-4)
+    assert run.ionic_steps[-1]["forces"] == pytest.approx(found["f"], abs=1e-4)
+    assert "simulated" in run.vasp_version.lower()
+
+
+def test_faults_can_be_counted_over_all_jobs(tmp_path, coarse, primitive):
+    """The second run of all dies, once, wherever it is."""
+    shared = tmp_path / "count"
+    ends = []
+    for number in range(4):
+        folder = prepare(tmp_path / f"run-{number}", coarse, primitive)
+        faults = Faults(shared, ["crash:1"], n_spared=1)
+        ends.append(simulate(folder, faults=faults))
+    assert ends == [0, 174, 0, 0]
+
+
+def test_electrons_that_do_not_converge_are_seen(tmp_path, coarse, primitive):
+    folder = prepare(tmp_path / "run", coarse, primitive, NELM=30)
+    simulate(folder, faults=["unconverged:1"])
+    assert not read(folder).converged_electronic
+    simulate(folder, faults=["unconverged:1"])
+    assert read(folder).converged
+
+
+@pytest.mark.parametrize("fault", ["truncated", "silent"])
+def test_a_file_that_is_torn_or_missing_is_seen(fault, tmp_path, coarse, primitive):
+    from custodian.vasp.validators import VasprunXMLValidator
+
+    folder = prepare(tmp_path / "run", coarse, primitive)
+    simulate(folder, faults=[f"{fault}:1"])
+    assert VasprunXMLValidator().check(str(folder))
+    whole = prepare(tmp_path / "whole", coarse, primitive)
+    simulate(whole)
+    assert not VasprunXMLValidator().check(str(whole))
+
+
+def test_the_installed_program_is_this_one():
+    import tomllib
+
+    import wyckflow
+    from wyckflow.vasp.preflight import is_simulator
+
+    path = Path(wyckflow.__file__).parents[1] / "pyproject.toml"
+    if not path.is_file():
+        pytest.skip("needs the source tree")
+    scripts = tomllib.loads(path.read_text())["project"]["scripts"]
+    assert scripts["wyckflow-vasp-simulator"] == f"{main.__module__}:{main.__name__}"
+    assert is_simulator("srun -n 4 wyckflow-vasp-simulator --engine chgnet")
+    assert is_simulator("python -m wyckflow.vasp.simulator")
+    assert not is_simulator("srun vasp_std")
+
+
 def test_an_unknown_fault_is_refused_with_the_nearest(tmp_path):
     with pytest.raises(ConfigurationError, match="Did you mean 'brmix'"):
         simulate(tmp_path, faults=["brmx:1"])
@@ -204,14 +266,62 @@ def outline(root, depth=3):
     return found
 
 
-def test_its_vasprun_is_a_part_of_what_real_vasp_writes(tmp_path, coarse, primitive):
-    """Every element stands where one of that name stands in a file of VASP itself."""
+def real_file(*parts):
+    """Return a file that real VASP wrote, unpacked."""
     folder = Path(os.environ.get("WYCKFLOW_DATA", "missing")).parent / "vasp_outputs"
-    path = folder / "Si_uniform" / "vasprun.xml.gz"
+    path = folder.joinpath(*parts)
     if not path.is_file():
         pytest.skip("needs real outputs of VASP beside the data folder")
     with gzip.open(path) as stream:
-        real = outline(ET.parse(stream).getroot())  # noqa: S314 - our data
+        return stream.read()
+
+
+def test_its_modes_stand_where_real_vasp_writes_them(tmp_path, primitive):
+    """The dynamical matrix, its signs, and the cycles of the response."""
+    real = ET.fromstring(real_file("NaCl_gamma_dfpt", "vasprun.xml.gz"))  # noqa: S314
+    run = prepare(tmp_path / "run", makers.dfpt_maker(), primitive)
+    simulate(run)
+    mine = ET.parse(run / "vasprun.xml").getroot()  # noqa: S314 - ours
+    counts = []
+    for root in (real, mine):
+        (step,) = root.findall("calculation")
+        modes = step.find("dynmat")
+        assert {child.get("name") for child in modes} >= {
+            "hessian", "eigenvalues", "eigenvectors"
+        }  # fmt: skip
+        values = np.array(modes.find("v[@name='eigenvalues']").text.split(), float)
+        # Stable modes are negative; all but the three translations are.
+        assert (np.sort(values)[:3] < 0).all()
+        assert len(values) == 3 * len(
+            root.findall("atominfo/array[@name='atoms']/set/rc")
+        )
+        counts.append(len(step.findall("scstep")))
+    # Both list more cycles than an energy needs: pymatgen counts them against NELM.
+    assert min(counts) > 30
+
+
+def test_its_outcar_has_the_lines_that_are_looked_for(tmp_path, coarse, primitive):
+    """Each stands in the OUTCAR of real VASP as well, in the same words."""
+    real = real_file("GaAs_r2scan_static", "OUTCAR.gz").decode("latin-1")
+    run = prepare(tmp_path / "run", coarse, primitive)
+    simulate(run)
+    mine = (run / "OUTCAR").read_text()
+    for words in (
+        "mpi-ranks, with    1 threads/rank, on    1 nodes", "NBANDS=",
+        "total plane-waves  NPLWV =", "E-fermi :",
+        "aborting loop because EDIFF is reached", "entropy T*S    EENTRO =",
+        "free  energy   TOTEN  =", "energy  without entropy=", "energy(sigma->0) =",
+        "TOTAL-FORCE (eV/Angst)", "total drift:", "number of electron",
+        "General timing and accounting informations for this job:",
+        "Total CPU time used (sec):", "Elapsed time (sec):", "in kB",
+    ):  # fmt: skip
+        assert words in real, words
+        assert words in mine, words
+
+
+def test_its_vasprun_is_a_part_of_what_real_vasp_writes(tmp_path, coarse, primitive):
+    """Every element stands where one of that name stands in a file of VASP itself."""
+    real = outline(ET.fromstring(real_file("Si_uniform", "vasprun.xml.gz")))  # noqa: S314
     run = prepare(tmp_path / "run", coarse, primitive)
     simulate(run)
     mine = outline(ET.parse(run / "vasprun.xml").getroot())  # noqa: S314 - ours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -9,18 +10,22 @@ import typer
 from rich.markup import escape
 
 from wyckflow.cli.console import out, plain_table, say
-from wyckflow.cli.options import JsonOption
+from wyckflow.cli.options import CampaignOption, JsonOption, ProjectOption
 from wyckflow.errors import ConfigurationError, StructureError, nearest_name
 from wyckflow.settings import WyckflowSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pymatgen.core.structure import Structure
 
     from wyckflow.schemas.dft import PreflightDoc
+    from wyckflow.store.dft_progress import CrystalProgress
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Density functional theory with VASP: check a machine, look at inputs.",
+    help="Density functional theory with VASP: check a machine, look at inputs, see "
+    "how far crystals are.",
 )
 
 FileArgument = Annotated[
@@ -31,12 +36,19 @@ SymprecOption = Annotated[
     float, typer.Option(help="Tolerance of the space group in A.", min=1e-6, max=0.5)
 ]
 _SYMPREC: Final = 1e-3
+_MOST: Final = 100_000
 _POTCAR: Final = "POTCAR.spec"
 
 
 @app.command(no_args_is_help=True)
 def preflight(
-    file: FileArgument,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A crystal: CIF, POSCAR or pymatgen JSON.", show_default=False
+        ),
+    ] = None,
+    campaign: CampaignOption = None,
     here: Annotated[
         bool,
         typer.Option(
@@ -53,19 +65,27 @@ def preflight(
     ] = None,
     symprec: SymprecOption = _SYMPREC,
     as_json: JsonOption = False,
+    project: ProjectOption = None,
 ) -> None:
     """Say everything that would stop VASP on a crystal, and how large each step is.
+
+    Or, with --campaign, what would stop it on any candidate of a campaign.
 
     Looks for VASP itself, the POTCARs of every element, settings of atomate2 that would
     change the inputs unseen, and room on the disk. All problems come in one list; the
     exit code is 1 if there is any.
 
     Example: wyckflow dft preflight POSCAR
+
+    Example: wyckflow dft preflight --campaign oxides
     """
     from wyckflow.makers.vasp_preflight import VaspPreflightMaker
 
-    structure = read_structure(file)
     chosen = command or WyckflowSettings.load().vasp_command
+    if file is None:
+        _preflight_campaign(campaign, chosen if here else None, project)
+        return
+    structure = read_structure(file)
     document = VaspPreflightMaker(symprec=symprec).inspect(
         structure,
         command=chosen if here else None,
@@ -124,6 +144,58 @@ def inputs(
     say(f"{len(sets)} steps in {output}, each with INCAR, KPOINTS, POSCAR, {_POTCAR}")
 
 
+@app.command()
+def status(
+    campaign: CampaignOption = None,
+    as_json: JsonOption = False,
+    project: ProjectOption = None,
+) -> None:
+    """Say how far the crystals are that were let through to VASP.
+
+    Example: wyckflow dft status --campaign oxides
+    """
+    from wyckflow.store.builder import build_candidates, list_campaigns
+    from wyckflow.store.dft_progress import read_dft_progress
+    from wyckflow.store.project import load_project
+
+    database = load_project(project).database()
+    for name in [campaign] if campaign else list_campaigns(database):
+        build_candidates(database, campaign=name)
+    found = read_dft_progress(database, campaign)
+    if as_json:
+        out.print_json(json.dumps([_as_row(item) for item in found]))
+        return
+    if not found:
+        out.print("No crystal was let through: 'wyckflow approve' shows what waits.")
+        return
+    table = plain_table("formula", "id", "campaign", "opened by", "jobs", "state", "as")
+    for item in found:
+        approval = item.approval
+        table.add_row(
+            approval.formula_pretty,
+            approval.gene_id,
+            escape(approval.campaign),
+            escape(approval.approved_by or approval.opened_by),
+            f"{item.n_done}/{item.n_jobs}",
+            escape(item.state),
+            "SIMULATED" if item.is_simulated else (item.mark or "-").replace("_", " "),
+        )
+    out.print(table)
+
+
+def _as_row(item: CrystalProgress) -> dict[str, Any]:
+    """Return where a crystal stands, for programs."""
+    known = {"structure", "request", "provenance"}
+    return {
+        **item.approval.model_dump(mode="json", exclude=known),
+        "n_jobs": item.n_jobs,
+        "n_done": item.n_done,
+        "state": item.state,
+        "dft_mark": item.mark,
+        "is_simulated": item.is_simulated,
+    }
+
+
 def read_structure(file: Path) -> Structure:
     """Read one crystal from a file.
 
@@ -166,6 +238,38 @@ def _forms(file: Path) -> tuple[Any, ...]:
     """Return in which forms to read a file, the likely first."""
     by_ending = {".cif": ("cif",), ".json": ("json",)}
     return by_ending.get(file.suffix.lower(), ("poscar", "cif", "json"))
+
+
+def _preflight_campaign(
+    campaign: str | None, command: str | None, project: Path | None
+) -> None:
+    """Print what would stop VASP on the elements of a campaign's relaxed candidates."""
+    from wyckflow.makers.vasp_preflight import inspect_elements
+    from wyckflow.store.project import load_project
+    from wyckflow.store.query import find_candidates
+
+    if campaign is None:
+        raise ConfigurationError("Name a file with a crystal, or give --campaign.")
+    where = {"structure": {"$ne": None}}
+    found = find_candidates(
+        load_project(project).database(), campaign=campaign, where=where, limit=_MOST
+    )
+    elements = sorted({symbol for item in found for symbol in item.elements})
+    if not elements:
+        raise ConfigurationError(
+            f"Campaign {campaign!r} has no relaxed candidate; 'wyckflow build' joins "
+            "what its jobs found."
+        )
+    checked = inspect_elements(
+        elements, command=command, folder=Path.cwd() if command else None
+    )
+    potcars = ", ".join(sorted(checked.potcars))
+    out.print(
+        f"{len(elements)} elements in {len(found):,} crystals; POTCARs: {potcars}"
+    )
+    _show_findings(checked.warnings, checked.problems)
+    if checked.problems:
+        raise typer.Exit(1)
 
 
 def _choose(sets: dict[str, Any], steps: list[str] | None) -> dict[str, Any]:
@@ -218,11 +322,16 @@ def _show(document: PreflightDoc) -> None:
         f"{', '.join(document.potcars)}"
     )
     out.print(table)
-    for text in document.warnings:
+    _show_findings(document.warnings, document.problems)
+
+
+def _show_findings(warnings: Sequence[str], problems: Sequence[str]) -> None:
+    """Print what may surprise, and what would stop VASP, all of it."""
+    for text in warnings:
         out.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
-    for number, text in enumerate(document.problems, 1):
+    for number, text in enumerate(problems, 1):
         out.print(f"[red]{number}.[/red] {escape(text)}", soft_wrap=True)
-    if document.is_ready:
-        out.print("[green]ready[/green]")
+    if problems:
+        out.print(f"[red]{len(problems)} problems[/red]")
     else:
-        out.print(f"[red]{len(document.problems)} problems[/red]")
+        out.print("[green]ready[/green]")

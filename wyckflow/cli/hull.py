@@ -135,8 +135,9 @@ def import_reference(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A set of 'wyckflow hull build' or 'export', or a CSV table with "
-            "formula, id and energy_per_atom (or formation_energy_per_atom).",
+            help="A set of 'wyckflow hull build' or 'export', a CSV table with "
+            "formula, id and energy_per_atom (or formation_energy_per_atom), or "
+            "entries of the Materials Project (.json, .json.gz).",
             show_default=False,
         ),
     ],
@@ -159,9 +160,15 @@ def import_reference(
     Example: wyckflow hull import mp20-chgnet.npz
 
     Example: wyckflow hull import phases.csv --scale pbe-fine
+
+    Example: wyckflow hull import Ca-Ti-O.json.gz
     """
+    from wyckflow.makers._mp_entries import is_entry_file, load_mp_entries
+
     if file.suffix == ".npz":
         found = ReferenceSet.load(file)
+    elif is_entry_file(file.name):
+        found = load_mp_entries(file)
     elif scale is None:
         raise ConfigurationError(
             f"{file} does not say on which scale its energies are; give --scale, such "

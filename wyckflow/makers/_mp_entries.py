@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from wyckflow.errors import ReferenceDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from pymatgen.entries.computed_entries import ComputedEntry
 
     from wyckflow.thermo.reference import ReferenceSet
 
@@ -28,9 +31,6 @@ def is_entry_file(source: str) -> bool:
 def load_mp_entries(path: Path) -> ReferenceSet:
     """Correct entries as a crystal of ours is corrected, and make them a set.
 
-    Corrections that they carry are replaced by the same ones. What the scheme refuses,
-    such as a run with another U, is left out and counted in the provenance.
-
     Parameters
     ----------
     path
@@ -42,18 +42,43 @@ def load_mp_entries(path: Path) -> ReferenceSet:
     ReferenceDataError
         If it cannot be read, or no entry of it can be corrected.
     """
+    return make_reference(_read(path), path.name, provenance={"file": path.name})
+
+
+def make_reference(
+    entries: Iterable[ComputedEntry], name: str, *, provenance: Mapping[str, str]
+) -> ReferenceSet:
+    """Correct entries of the Materials Project, and make them a set.
+
+    Corrections that they carry are replaced by the same ones. What the scheme refuses,
+    such as a run with another U, is left out and counted in the provenance.
+
+    Parameters
+    ----------
+    entries
+        With the parameters of their runs.
+    name
+        Of the set.
+    provenance
+        Where they come from, by heading.
+
+    Raises
+    ------
+    ReferenceDataError
+        If none can be corrected.
+    """
     from wyckflow.schemas.dft import RunMark
     from wyckflow.thermo.entry import EnergyKind, ReferenceEntry
     from wyckflow.thermo.reference import ReferenceSet
     from wyckflow.vasp.hull import SCALE, correct_energy
 
-    entries, refused = [], Counter[str]()
-    for place, entry in enumerate(_read(path)):
+    known, refused = [], Counter[str]()
+    for place, entry in enumerate(entries):
         corrected = correct_energy(entry, mark=RunMark.AS_PUBLISHED)
         if corrected.energy_per_atom is None:
             refused[corrected.refusal.split(":", maxsplit=1)[0]] += 1
             continue
-        entries.append(
+        known.append(
             ReferenceEntry(
                 composition=corrected.composition,
                 energy_per_atom=corrected.energy_per_atom,
@@ -61,21 +86,18 @@ def load_mp_entries(path: Path) -> ReferenceSet:
                 source="Materials Project",
             )
         )
-    if not entries:
+    if not known:
         raise ReferenceDataError(
-            f"None of the {refused.total()} entries in {path} can be corrected "
+            f"None of the {refused.total()} entries in {name} can be corrected "
             f"({dict(refused)}); give GGA and GGA+U entries with their parameters."
         )
+    left_out = ", ".join(f"{n}: {why}" for why, n in refused.items()) or "none"
     return ReferenceSet.from_entries(
-        path.name,
-        entries,
+        name,
+        known,
         scale=SCALE,
         kind=EnergyKind.TOTAL,
-        provenance={
-            "file": path.name,
-            "left out": ", ".join(f"{n}: {why}" for why, n in refused.items())
-            or "none",
-        },
+        provenance={**provenance, "left out": left_out},
     )
 
 

@@ -9,11 +9,12 @@ from jobflow import Maker
 
 from wyckflow.errors import DocumentError
 from wyckflow.makers._job import wyckflow_job
-from wyckflow.schemas.dft import DftAuditDoc
+from wyckflow.schemas.dft import DftAuditDoc, RunMark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from wyckflow.schemas.dft import StepAudit
     from wyckflow.vasp.audit import RunRecord
 
 _SUCCESS: Final = "successful"
@@ -32,23 +33,69 @@ class DftAuditMaker(Maker):
     name: str = "dft audit"
 
     @wyckflow_job(DftAuditDoc)
-    def make(self, runs: Sequence[Mapping[str, Any]]) -> DftAuditDoc:
+    def make(
+        self, runs: Sequence[Mapping[str, Any]], gene: str | None = None
+    ) -> DftAuditDoc:
         """Audit the runs of one crystal.
 
         Parameters
         ----------
         runs
             As `describe_run` returns them, in their order.
+        gene
+            Of the crystal, in text form.
         """
+        from wyckflow.crystal.gene import WyckoffGene
         from wyckflow.vasp.audit import audit_run, worst_mark
 
         steps = [audit_run(read_run(run)) for run in runs]
+        mark = worst_mark(step.mark for step in steps)
         return DftAuditDoc(
-            mark=worst_mark(step.mark for step in steps),
+            gene=gene,
+            gene_id=WyckoffGene.from_text(gene).gene_id if gene else None,
+            mark=mark,
+            reason=explain_mark(mark, steps),
             n_corrections=sum(len(step.corrections) for step in steps),
             n_deviations=sum(len(step.deviations) for step in steps),
             steps=steps,
         )
+
+
+def explain_mark(mark: RunMark, steps: Sequence[StepAudit]) -> str:
+    """Say in words which steps are why a crystal has its mark.
+
+    Parameters
+    ----------
+    mark
+        Of the crystal.
+    steps
+        Of its runs.
+    """
+    if not steps:
+        return "nothing ran"
+    is_simulated = mark is RunMark.SIMULATED
+    texts = ["a simulator ran instead of VASP"] if is_simulated else []
+    for step in steps:
+        has_run = step.vasp_version is not None
+        if not step.is_converged or not has_run:
+            how = "did not converge" if has_run else "is not there"
+            texts.append(f"{step.step} {how}")
+        elif step.deviations and not is_simulated:
+            names = ", ".join(dict.fromkeys(item.setting for item in step.deviations))
+            texts.append(f"{step.step} had other {names}")
+    return "; ".join(texts)
+
+
+def missing_run(step: str) -> dict[str, Any]:
+    """Return what an audit gets of a run that left nothing.
+
+    Parameters
+    ----------
+    step
+        Name of the job.
+    """
+    names = ("inputs", "last", "custodian", "vasp_version", "state", "additional")
+    return {"step": step, **dict.fromkeys(names)}
 
 
 def describe_run(step: str, output: Any, *, is_judged_by_mp: bool) -> dict[str, Any]:

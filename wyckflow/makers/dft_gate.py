@@ -35,7 +35,7 @@ class DftGateMaker(Maker):
     max_atoms
         Largest primitive cell that opens it; any if None.
     budget
-        Crystals that it lets through by itself in a campaign; any number if None.
+        VASP jobs that its campaign may begin without a user; any number if None.
     """
 
     name: str = "dft gate"
@@ -61,6 +61,7 @@ class DftGateMaker(Maker):
         energy_above_hull: float | None = None,
         approved_by: str | None = None,
         n_jobs_spent: int | None = None,
+        n_jobs_needed: int = 1,
     ) -> Response[DftGateDoc]:
         """Open, or hold what follows.
 
@@ -73,9 +74,13 @@ class DftGateMaker(Maker):
         approved_by
             User who approved it.
         n_jobs_spent
-            Crystals of its campaign that were let through before.
+            VASP jobs of the crystals that its campaign let through before.
+        n_jobs_needed
+            VASP jobs of this crystal.
         """
-        obstacle = self._find_obstacle(structure, energy_above_hull, n_jobs_spent)
+        obstacle = self.find_obstacle(
+            structure, energy_above_hull, n_jobs_spent, n_jobs_needed
+        )
         if approved_by:
             opener, reason = GateOpener.USER, f"approved by {approved_by}"
         elif obstacle:
@@ -89,17 +94,25 @@ class DftGateMaker(Maker):
             reason=reason,
             energy_above_hull=energy_above_hull,
             n_jobs_spent=n_jobs_spent,
+            n_jobs_needed=n_jobs_needed,
             structure=structure,
         )
         return Response(output=document, stop_children=not document.is_open)
 
-    def _find_obstacle(
+    def find_obstacle(
         self,
         structure: Structure,
         energy_above_hull: float | None,
-        n_jobs_spent: int | None,
+        n_jobs_spent: int | None = None,
+        n_jobs_needed: int = 1,
     ) -> str:
-        """Say what keeps the gate from opening by itself, or nothing."""
+        """Say what keeps the gate from opening by itself, or nothing.
+
+        Parameters
+        ----------
+        structure, energy_above_hull, n_jobs_spent, n_jobs_needed
+            As in :meth:`make`.
+        """
         if self.opens_below is None:
             return "waits for a user to approve"
         if energy_above_hull is None:
@@ -113,8 +126,11 @@ class DftGateMaker(Maker):
         if self.max_atoms is not None and n_atoms > self.max_atoms:
             return f"waits for a user: {n_atoms} atoms, more than {self.max_atoms}"
         if self.budget is not None and (
-            n_jobs_spent is None or n_jobs_spent >= self.budget
+            n_jobs_spent is None or n_jobs_spent + n_jobs_needed > self.budget
         ):
             spent = "an unknown number" if n_jobs_spent is None else str(n_jobs_spent)
-            return f"waits for a user: {spent} of a budget of {self.budget} were spent"
+            return (
+                f"waits for a user: it needs {n_jobs_needed} VASP jobs, and {spent} of "
+                f"a budget of {self.budget} are spent"
+            )
         return ""

@@ -67,6 +67,8 @@ class ElectronicMaker(Maker):
         structure: Structure | dict[str, Any] | None = None,
         n_electrons: float | None = None,
         is_simulated: bool = False,
+        vasp_version: str | None = None,
+        state: str | None = None,
     ) -> ElectronicDoc:
         """Describe the electrons of a crystal near its gap.
 
@@ -88,10 +90,18 @@ class ElectronicMaker(Maker):
             band although there is a gap. A vasprun.xml knows by itself.
         is_simulated
             Whether a simulator of VASP made the bands. A vasprun.xml knows by itself.
+        vasp_version
+            As the run says, if known; a simulator says so there as well.
+        state
+            Of the run, as emmet's document has it; one that was not successful gives a
+            reason.
         """
         from dataclasses import replace
 
         from wyckflow.electronic.analyse import analyse_bands, explain_refusal
+        from wyckflow.vasp.audit import is_simulated as says_simulated
+
+        is_simulated = is_simulated or says_simulated(vasp_version)
 
         known = WyckoffGene.from_text(gene) if isinstance(gene, str) else gene
         identity: dict[str, Any] = {}
@@ -102,6 +112,7 @@ class ElectronicMaker(Maker):
                 "gene_id": known.gene_id,
             }
         try:
+            _check_state(state)
             read = take_bands(bands, structure)
             around = [take_bands(one) for one in dense]
         except BandsError as error:
@@ -120,6 +131,13 @@ class ElectronicMaker(Maker):
 
         names = ElectronicOptions.__dataclass_fields__
         return ElectronicOptions(**{name: getattr(self, name) for name in names})
+
+
+def _check_state(state: Any) -> None:
+    """Refuse the bands of a run that did not come to its end."""
+    word = str(getattr(state, "value", state))
+    if state is not None and word != "successful":
+        raise BandsError(f"The run of the bands was {word}: it did not converge.")
 
 
 def take_bands(

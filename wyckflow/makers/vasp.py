@@ -89,6 +89,19 @@ def dfpt_maker() -> VaspMaker:
     )
 
 
+def displaced_maker() -> VaspMaker:
+    """Return the run that gives the forces of a displaced supercell."""
+    from wyckflow.vasp.jobs import VaspMaker
+    from wyckflow.vasp.sets import ForceSetGenerator
+    from wyckflow.vasp.steps import K_SPACING, Step
+
+    return VaspMaker(
+        name=Step.DISPLACED.value,
+        input_set_generator=ForceSetGenerator(kspacing=K_SPACING[Step.DISPLACED]),
+        stop_children_kwargs=_judge_failures(),
+    )
+
+
 def mp_relax_maker() -> VaspMaker:
     """Return the relaxation of the Materials Project, with its own settings."""
     from pymatgen.io.vasp.sets import MPRelaxSet
@@ -171,6 +184,11 @@ class MagnetismMaker(Maker):
         sizes = None if moments is None else [abs(float(m or 0)) for m in moments]
         largest = max(sizes, default=0.0) if sizes is not None else None
         is_magnetic = largest is not None and largest >= self.threshold
+        if largest is None:
+            reason = "the run wrote no moments, so that none can be kept"
+        else:
+            relation = "at or above" if is_magnetic else "below"
+            reason = f"largest moment {largest:.3g} muB, {relation} {self.threshold:g}"
         decided = structure.copy()
         if moments is not None and not is_magnetic:
             decided.remove_site_property("magmom")
@@ -178,5 +196,6 @@ class MagnetismMaker(Maker):
             is_magnetic=is_magnetic,
             max_moment=largest,
             threshold=self.threshold,
+            reason=reason,
             structure=decided,
         )

@@ -13,7 +13,11 @@ from wyckflow.makers._job import wyckflow_job
 from wyckflow.schemas.dft import PreflightDoc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pymatgen.core.structure import Structure
+
+    from wyckflow.vasp.preflight import Findings
 
 
 @dataclass
@@ -114,6 +118,33 @@ class VaspPreflightMaker(Maker):
             space_group_number=analyzer.get_space_group_number(),
             structure=primitive,
         )
+
+
+def inspect_elements(
+    elements: Sequence[str], *, command: str | None, folder: Path | None = None
+) -> Findings:
+    """Return what would stop VASP on any crystal of these elements.
+
+    Parameters
+    ----------
+    elements
+        Symbols, such as those of all candidates of a campaign.
+    command, folder
+        As in :meth:`VaspPreflightMaker.inspect`.
+    """
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure as PymatgenStructure
+
+    from wyckflow.vasp.preflight import check_machine
+
+    # Which POTCARs are needed is a matter of the elements alone.
+    n = len(elements)
+    row = PymatgenStructure(
+        Lattice.orthorhombic(4.0, 5.0, 6.0 * n),
+        list(elements),
+        [[0, 0, place / n] for place in range(n)],
+    )
+    return check_machine([row], published_input_sets(), command=command, folder=folder)
 
 
 def published_input_sets() -> dict[str, Any]:

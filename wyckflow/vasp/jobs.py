@@ -17,6 +17,7 @@ from jobflow import JobConfig, job
 
 from wyckflow.schemas.blob import BLOB_STORE
 from wyckflow.settings import WyckflowSettings
+from wyckflow.vasp.preflight import is_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+_IMPATIENT: Final = {"polling_time_step": 0.2, "monitor_freq": 5}
 _JOB_OPTIONS: Final[dict[str, Any]] = {
     BLOB_STORE: _DATA_OBJECTS,
     "output_schema": TaskDoc,
@@ -103,6 +105,8 @@ def prepare(maker: VaspMaker) -> VaspMaker:
         "validators": validators(is_judged_by_mp=maker.is_judged_by_mp),
         **maker.run_vasp_kwargs,
     }
+    if is_simulator(command):  # it ends in seconds, and custodian looks every ten
+        run.setdefault("custodian_kwargs", dict(_IMPATIENT))
     # Another executable for a mesh of one point would be another program.
     run["vasp_job_kwargs"] = {"auto_gamma": False, **run.get("vasp_job_kwargs", {})}
     changes: dict[str, Any] = {

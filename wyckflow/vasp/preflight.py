@@ -30,7 +30,7 @@ _BOHR: Final = 0.529177
 _BYTES_PER_COEFFICIENT: Final = 16
 _EMPTY_BANDS: Final = 1.2
 _GIGA: Final = 1e9
-_SIMULATOR: Final = "wyckflow.vasp.simulator"
+_SIMULATORS: Final = ("wyckflow.vasp.simulator", "wyckflow-vasp-simulator")
 _EXECUTABLE: Final = re.compile("vasp", re.IGNORECASE)
 
 
@@ -141,7 +141,7 @@ def is_simulator(command: str | None) -> bool:
     command
         As the setting ``vasp_command`` has it.
     """
-    return command is not None and _SIMULATOR in command
+    return command is not None and any(name in command for name in _SIMULATORS)
 
 
 def check_hidden_settings() -> list[str]:

@@ -285,3 +285,12 @@ class GammaPhononSetGenerator(PublishedSetGenerator):
             "SIGMA": 0.01,
             "NELM": _SCF_CYCLES + _RESPONSE_CYCLES * n_responses,
         }
+
+
+@dataclass
+class ForceSetGenerator(PublishedSetGenerator):
+    """Forces at fixed atoms, for displaced supercells."""
+
+    def step_updates(self) -> dict[str, Any]:
+        """Return the settings of a run for forces."""
+        return {"NSW": 0, "IBRION": -1, "ISMEAR": 0, "SIGMA": 0.01}

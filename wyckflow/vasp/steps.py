@@ -18,6 +18,7 @@ class Step(StrEnum):
     STATIC = "vasp static"
     BANDS = "vasp bands"
     DFPT = "vasp dfpt"
+    DISPLACED = "vasp displaced"
     MP_RELAX = "vasp mp relax"
     MP_STATIC = "vasp mp static"
 
@@ -50,6 +51,7 @@ K_SPACING: Final[Mapping[Step, float]] = MappingProxyType(
         Step.RELAX_PRECISE: 0.15,
         Step.STATIC: 0.10,
         Step.DFPT: 0.15,
+        Step.DISPLACED: 0.15,
     }
 )
 """Published spacing of the mesh in 1/A, with 2 pi."""
@@ -73,6 +75,7 @@ PUBLISHED_INCAR: Final[Mapping[Step, Mapping[str, Any]]] = MappingProxyType(
         Step.STATIC: {**_PRECISE, "ISMEAR": -5},
         Step.BANDS: {**_PRECISE, **_GAUSSIAN, "ICHARG": 11},
         Step.DFPT: {**_PRECISE, "IBRION": 8},
+        Step.DISPLACED: {**_PRECISE, **_GAUSSIAN, "NSW": 0},
     }
 )
 """What the papers state for each step; None for a tag that must be absent."""

@@ -4,5 +4,5 @@ It reads the folder of a run and writes what VASP would write there, with energi
 forces of a toy potential or of CHGNet. Everything it writes says SIMULATED, by which
 the audit knows it: such a run gets no distance to a hull and no verdict.
 
-``python -m wyckflow.vasp.simulator`` in the place of ``vasp_std`` starts it.
+``wyckflow-vasp-simulator`` in the place of ``vasp_std`` starts it.
 """

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-FAULTS: Final = ("brmix", "crash")
-"""What can be asked for: an error that custodian mends, and a sudden death."""
+FAULTS: Final = ("brmix", "crash", "unconverged", "truncated", "silent")
+"""What can be asked for: an error that custodian mends, a sudden death, electrons that
+do not converge, a vasprun.xml that ends in the middle, and none at all."""
 
 SEGMENTATION_FAULT: Final = 174
 _BRMIX: Final = (
@@ -22,14 +23,17 @@ _BRMIX: Final = (
 
 
 class Faults:
-    """The failures that were asked for, counted in the folder of the run.
+    """The failures that were asked for, counted in a folder.
 
     Parameters
     ----------
     folder
-        Of the run; custodian runs VASP in it again.
+        Where runs are counted. That of the run itself, in which custodian runs VASP
+        again, makes each job fail so often; one that all share, all of them together.
     wanted
         Such as ``brmix:1``: which, and how many runs it strikes.
+    n_spared
+        Runs before the first that it may strike.
 
     Raises
     ------
@@ -37,8 +41,11 @@ class Faults:
         If a text is no such failure.
     """
 
-    def __init__(self, folder: Path, wanted: Iterable[str]) -> None:
+    def __init__(
+        self, folder: Path, wanted: Iterable[str], *, n_spared: int = 0
+    ) -> None:
         self.folder = folder
+        self.n_spared = n_spared
         self.wanted: dict[str, int] = {}
         for text in wanted:
             name, _, times = text.partition(":")
@@ -60,10 +67,23 @@ class Faults:
         """
         if name not in self.wanted:
             return False
+        self.folder.mkdir(parents=True, exist_ok=True)
         counter = self.folder / f".simulated-{name}"
-        struck = int(counter.read_text()) if counter.exists() else 0
-        counter.write_text(str(struck + 1))
-        return struck < self.wanted[name]
+        n_before = int(counter.read_text()) if counter.exists() else 0
+        counter.write_text(str(n_before + 1))
+        return 0 <= n_before - self.n_spared < self.wanted[name]
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in the middle, as a full disk does.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    """
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
 def describe_brmix() -> str:

@@ -16,6 +16,7 @@ from wyckflow.vasp.simulator.faults import (
     Faults,
     describe_brmix,
     describe_crash,
+    truncate,
 )
 from wyckflow.vasp.simulator.inputs import SimulatedFailureError, read_inputs
 from wyckflow.vasp.simulator.texts import write_oszicar, write_outcar, write_structures
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Of the command line; those of the process if None.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m wyckflow.vasp.simulator",
+        prog="wyckflow-vasp-simulator",
         description="Stand in for VASP in the working directory. Not VASP, no DFT: "
         "everything it writes says SIMULATED.",
     )
@@ -56,16 +57,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="NAME:TIMES",
         help="fail so often in each folder, such as brmix:1 or crash:1",
     )
+    parser.add_argument(
+        "--count-in",
+        type=Path,
+        metavar="FOLDER",
+        help="count all runs in this folder instead of each job's in its own",
+    )
+    parser.add_argument(
+        "--spare",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let the first N runs pass before anything fails",
+    )
     options = parser.parse_args(arguments)
+    folder = Path.cwd()
     try:
-        return simulate(Path.cwd(), engine=options.engine, faults=options.fault)
+        faults = Faults(
+            options.count_in or folder, options.fault, n_spared=options.spare
+        )
+        return simulate(folder, engine=options.engine, faults=faults)
     except WyckflowError as error:
         frame = "-" * 77
         _say(f" {frame}\n|  {error}\n {frame}")
         return 1
 
 
-def simulate(folder: Path, *, engine: str = "toy", faults: Sequence[str] = ()) -> int:
+def simulate(
+    folder: Path, *, engine: str = "toy", faults: Faults | Sequence[str] = ()
+) -> int:
     """Write the results of a run into its folder; return the exit code.
 
     Parameters
@@ -75,14 +95,15 @@ def simulate(folder: Path, *, engine: str = "toy", faults: Sequence[str] = ()) -
     engine
         Where energies and forces come from.
     faults
-        Failures to inject, such as ``brmix:1``.
+        Failures to inject, such as ``brmix:1``, counted in the folder.
 
     Raises
     ------
     SimulatedFailureError
         Where VASP would refuse the inputs.
     """
-    began, wanted = time.perf_counter(), Faults(folder, faults)
+    began = time.perf_counter()
+    wanted = faults if isinstance(faults, Faults) else Faults(folder, faults)
     if wanted.strikes("crash"):
         describe_crash()
         return SEGMENTATION_FAULT
@@ -101,7 +122,13 @@ def simulate(folder: Path, *, engine: str = "toy", faults: Sequence[str] = ()) -
     motion = move_atoms(inputs, engine)
     last = motion.steps[-1].structure
     bands = make_bands(inputs, last, motion.moments)
-    write_vasprun(folder / "vasprun.xml", VERSION, inputs, motion, bands)
+    vasprun = folder / "vasprun.xml"
+    is_converged = not wanted.strikes("unconverged")
+    write_vasprun(vasprun, VERSION, inputs, motion, bands, is_converged=is_converged)
+    if wanted.strikes("truncated"):
+        truncate(vasprun)
+    if wanted.strikes("silent"):
+        vasprun.unlink()
     lines = write_oszicar(folder / "OSZICAR", inputs, motion)
     write_structures(folder, inputs, last)
     seconds = time.perf_counter() - began

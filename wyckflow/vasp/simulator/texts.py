@@ -129,7 +129,7 @@ def _head(version: str, inputs: RunInputs) -> Iterable[str]:
     """Yield the beginning of OUTCAR."""
     given, n_points = inputs.parameters, len(inputs.grid.points)
     yield f" vasp.{version} SIMULATED by wyckflow, not VASP"
-    yield " running on    1 total cores"
+    yield " running    1 mpi-ranks, with    1 threads/rank, on    1 nodes"
     yield ""
     yield " INCAR:"
     yield from (f"   {name} = {value}" for name, value in inputs.incar.items())

@@ -42,7 +42,13 @@ ENERGY_ERRORS = (1.0, 1e-2, 1e-5, 0.0)
 
 
 def write_vasprun(
-    path: Path, version: str, inputs: RunInputs, motion: Motion, bands: Bands
+    path: Path,
+    version: str,
+    inputs: RunInputs,
+    motion: Motion,
+    bands: Bands,
+    *,
+    is_converged: bool = True,
 ) -> None:
     """Write the file.
 
@@ -54,6 +60,8 @@ def write_vasprun(
         Of the program, which says SIMULATED.
     inputs, motion, bands
         Of the run.
+    is_converged
+        Whether the electrons converged before NELM cycles were over.
     """
     root = Node("modeling")
     generator = _add(root, "generator")
@@ -66,7 +74,7 @@ def write_vasprun(
     _add_atoms(root, inputs)
     _add_structure(root, motion.steps[0].structure, name="initialpos")
     for step in motion.steps:
-        calculation = _add_step(root, step, inputs)
+        calculation = _add_step(root, step, inputs, is_converged=is_converged)
         if step is motion.steps[-1]:
             _add_eigenvalues(calculation, bands)
             _add_dos(calculation, bands, inputs)
@@ -161,13 +169,18 @@ def _add_energy(parent: Node, energy: float, *, has_parts: bool = False) -> None
         _add(node, "i", f"{energy:16.8f}", name=name)
 
 
-def _add_step(root: Node, step: Snapshot, inputs: RunInputs) -> Node:
+def _add_step(
+    root: Node, step: Snapshot, inputs: RunInputs, *, is_converged: bool
+) -> Node:
     """Add an ionic step; its last cycle and its energy agree, as pymatgen expects."""
     node = _add(root, "calculation")
     for error in ENERGY_ERRORS:
         cycle = _add(node, "scstep")
         _add_energy(cycle, step.energy + error, has_parts=error in {0.0, 1.0})
-    if inputs.is_linear_response:
+    if not is_converged:
+        for _ in range(int(inputs.parameters["NELM"]) - len(ENERGY_ERRORS)):
+            _add_energy(_add(node, "scstep"), step.energy)
+    elif inputs.is_linear_response:
         for _ in range(_RESPONSE_CYCLES * 3 * len(step.structure)):
             _add_energy(_add(node, "scstep"), step.energy)
     _add_structure(node, step.structure)
