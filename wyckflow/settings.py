@@ -92,16 +92,23 @@ class WyckflowSettings(BaseSettings):
         description="Silence after which a worker is shown as lost, in seconds.",
     )
     rerun_after_s: float = Field(
-        default=1800.0,
+        default=90.0,
         gt=0,
         description="Silence after which the job of a worker on another machine is run "
-        "again, in seconds. Longer than any outage worth living through: a living "
-        "worker that was only cut off works on, and the work is then done twice.",
+        "again, in seconds. A living worker that was only cut off for as long works "
+        "on, but what it finds is not stored twice.",
     )
     recovery_period_s: float = Field(
-        default=30.0,
+        default=15.0,
         gt=0,
         description="How often a worker looks for jobs that others lost, in seconds.",
+    )
+    stuck_after_s: float | None = Field(
+        default=1800.0,
+        gt=0,
+        description="A worker whose job has used no processor time for so many "
+        "seconds, and has not started a program such as VASP, ends itself, and the job "
+        "is run again. Never if null.",
     )
     idle_poll_s: float = Field(
         default=2.0,

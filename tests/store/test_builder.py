@@ -215,6 +215,40 @@ def test_candidates_dropped_and_built_again_come_out_the_same(database, put):
     assert plain(find(database)) == before
 
 
+def test_genes_joined_some_at_a_time_come_out_the_same(database, put, monkeypatch):
+    """An output may speak of 100,000 genes; a gene that comes again keeps one."""
+    texts = [ROCKSALT, PEROVSKITE, BAD, "225 K:a Cl:b"]
+    rows = [(text, Verdict.PASS) for text in [*texts, ROCKSALT]]
+    put(generation(0, texts, 1.5), uuid="g", name="gene generate")
+    put(screening(*rows), uuid="s", name="gene screen")
+    whole = build_candidates(database, campaign="c")
+    before = plain(find(database))
+    monkeypatch.setattr("wyckflow.store.builder.GENES_AT_ONCE", 2)
+    again = build_candidates(database, campaign="c", from_scratch=True)
+    assert plain(find(database)) == before
+    assert (whole.n_candidates, again.n_candidates) == (8, 8)
+    assert len(before) == 4
+
+
+def test_later_stages_leave_the_structure_and_what_others_have_written(database, put):
+    put(relaxation(ROCKSALT, -3.4, 5.7), uuid="r", name="chgnet relax")
+    build_candidates(database, campaign="c")
+    with database.client() as client:
+        candidates = client[database.name]["candidates"]
+        candidates.update_one({"campaign": "c"}, {"$set": {"band_gap": 5.0}})
+    put(screening((ROCKSALT, Verdict.PASS)), uuid="s", name="gene screen")
+    build_candidates(database, campaign="c")
+    (salt,) = find(database)
+    assert salt.verdict is Verdict.PASS
+    assert salt.band_gap == 5.0
+    assert Structure.from_dict(salt.structure).lattice.a == pytest.approx(5.7)
+    bare = relaxation(ROCKSALT, -3.4, 5.7)
+    bare.results[0].structure_index = bare.blob = None
+    put(bare, uuid="r", name="chgnet relax", at="2026-01-03T00:00:00")
+    build_candidates(database, campaign="c")
+    assert find(database)[0].structure is None
+
+
 def test_the_order_in_which_outputs_arrive_does_not_matter(database, put):
     screen = screening((ROCKSALT, Verdict.PASS))
     put(relaxation(ROCKSALT, -3.4, 5.7), uuid="r", name="chgnet relax")

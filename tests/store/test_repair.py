@@ -10,7 +10,8 @@ from jobflow import Flow
 from pymongo.errors import AutoReconnect
 from toy_jobs import FanMaker, ToyMaker
 
-from wyckflow.store.preemption import PreemptibleLaunchPad, was_cut_off
+from wyckflow.store.failure import was_cut_off
+from wyckflow.store.preemption import PreemptibleLaunchPad
 from wyckflow.store.repair import archive_orphans, find_torn_jobs, mend
 from wyckflow.store.submit import submit
 
@@ -120,6 +121,19 @@ def test_a_job_called_failed_as_the_update_broke_off_completes(launchpad, parent
     assert states(launchpad) == ["COMPLETED", "READY"]
 
 
+def test_a_job_that_waits_for_nobody_is_ready(launchpad, parent):
+    """Its parent ended, and the workflow heard of it, but no more."""
+    _, launch_id = launchpad.checkout_fw(WORKER, "/nowhere")
+    finish_launch(launchpad, launch_id)
+    set_state(launchpad, parent, "COMPLETED")
+    states_of = {f"fw_states.{parent}": "COMPLETED"}
+    launchpad.workflows.update_one({"nodes": parent}, {"$set": states_of})
+    (child,) = mend_all(launchpad)
+    assert child != parent
+    assert states(launchpad) == ["COMPLETED", "READY"]
+    assert mend_all(launchpad) == []
+
+
 def test_a_job_that_really_failed_stays_failed(launchpad, parent):
     _, launch_id = launchpad.checkout_fw(WORKER, "/nowhere")
     launchpad.complete_launch(launch_id, FWAction(), "FIZZLED")
@@ -163,6 +177,36 @@ def test_dynamic_children_are_made_once_more_after_a_torn_update(
     assert set(archive_orphans(launchpad, grace_s=0)) == first_generation
     open_jobs = launchpad.fireworks.count_documents({"state": {"$ne": "ARCHIVED"}})
     assert open_jobs == 1 + len(first_generation)
+
+
+@pytest.mark.parametrize("broken_at", ["job", "between", "workflow"])
+def test_an_end_that_was_cut_off_is_stored_again(
+    database, parent, monkeypatch, broken_at
+):
+    """Not the work done again: the child is ready, and there is one launch."""
+    pad = PreemptibleLaunchPad(**database.launchpad_options())
+    _, launch_id = pad.checkout_fw(WORKER, "/nowhere")
+    n_calls = []
+
+    def cut_off(inner):
+        def call(*args, **kwargs):
+            n_calls.append(broken_at)
+            if broken_at == "job" and len(n_calls) == 1:
+                raise AutoReconnect("reset by peer")
+            done = inner(*args, **kwargs)
+            if broken_at != "job" and len(n_calls) == 1:
+                raise AutoReconnect("reset by peer")
+            return done
+
+        return call
+
+    name = "_update_wf" if broken_at == "workflow" else "_upsert_fws"
+    monkeypatch.setattr(pad, name, cut_off(getattr(pad, name)))
+    pad.complete_launch(launch_id, FWAction(), "COMPLETED")
+    assert len(n_calls) >= 2
+    assert states(pad) == ["COMPLETED", "READY"]
+    assert pad.launches.distinct("state") == ["COMPLETED"]
+    assert find_torn_jobs(pad, grace_s=0) == []
 
 
 def test_only_a_lost_connection_counts_as_being_cut_off():

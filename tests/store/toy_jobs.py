@@ -31,6 +31,7 @@ class ToyMaker(Maker):
     seconds: float = 0.0
     diary: str | None = None
     breaks_off: bool = False
+    needs_room_at: str | None = None
 
     @wyckflow_job(ToyDoc)
     def make(self, value: int) -> ToyDoc:
@@ -45,6 +46,9 @@ class ToyMaker(Maker):
                 stream.write(f"end {value}\n")
         if self.breaks_off:
             raise AutoReconnect("as when the server is killed")
+        if self.needs_room_at:
+            with Path(self.needs_room_at).open("wb", buffering=0) as stream:
+                stream.write(bytes(1 << 20))
         if value < 0:
             raise ValueError(f"{value=} is negative")
         arrays = {"x": np.arange(1000) * value}

@@ -33,7 +33,7 @@ def doctor(
         typer.Option(
             "--fix",
             help="Create missing indexes, rerun lost jobs, release dead locks. Deletes "
-            "nothing.",
+            "nothing but bulk older than a day that no result refers to.",
         ),
     ] = False,
     as_json: JsonOption = False,

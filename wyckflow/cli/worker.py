@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -79,12 +81,30 @@ def start(
     if processes > 1:
         raise typer.Exit(_run_several(home, category, processes))
     options = WorkerOptions(category, name, lifetime, idle, max_jobs)
+    _log_progress()
     run_worker(home, options, say=_log)
 
 
 def _log(text: str) -> None:
-    """Print one line of a worker's log."""
-    out.print(f"{time.strftime('%H:%M:%S')} {text}", markup=False, soft_wrap=True)
+    """Print one line of a worker's log, whose disk may be full."""
+    with suppress(OSError):
+        stamp = time.strftime("%H:%M:%S")
+        out.print(f"{stamp} {text}", markup=False, soft_wrap=True)
+
+
+class _ProgressLog(logging.Handler):
+    """Sends what jobs tell of their progress to the worker's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line."""
+        _log(record.getMessage())
+
+
+def _log_progress() -> None:
+    """Show how far a job is, such as the genes of a shard that are relaxed."""
+    logger = logging.getLogger("wyckflow")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_ProgressLog())
 
 
 def _run_several(home: Project, category: str, processes: int) -> int:

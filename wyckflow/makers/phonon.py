@@ -11,6 +11,7 @@ from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.reduced import ReducedStructure
 from wyckflow.errors import ScaleMismatchError, StructureError
 from wyckflow.makers._job import wyckflow_job
+from wyckflow.makers._running import got_on, when_stored
 from wyckflow.schemas.base import Provenance
 from wyckflow.schemas.phonon import PhononBatchDoc, PhononSettings
 from wyckflow.schemas.relaxation import Outcome, RelaxationBatchDoc
@@ -126,6 +127,7 @@ class PhononMaker(Maker):
         waiting = [one for one in crystals if one.name not in done]
         for found in compute_phonons(waiting, potential, self._options()):
             scratch.add(found)
+            got_on()
             done[found.document.name] = found
         document = make_document(
             [done[one.name] for one in crystals],
@@ -133,7 +135,7 @@ class PhononMaker(Maker):
             Provenance.collect(model=potential.identity, device=potential.device),
             energy_scale=potential.energy_scale,
         )
-        scratch.remove()
+        when_stored(scratch.remove)
         return document
 
     def _options(self) -> PhononOptions:

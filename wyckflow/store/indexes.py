@@ -49,6 +49,7 @@ OUR_INDEXES = (
     Index("candidates", ("formula_pretty",)),
     Index("candidates", ("space_group_number",)),
     Index("candidates", ("elements",)),
+    Index("approvals", ("campaign", "gene_id"), unique=True),
     Index("campaigns", ("name",), unique=True),
     Index("models", ("model_id",), unique=True),
     Index("references", ("record", "campaign", "scale", "number")),

@@ -12,14 +12,33 @@ import os
 import signal
 import threading
 import time
+import traceback
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fireworks import LaunchPad
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, PyMongoError
 
-from wyckflow.store.recovery import MAX_LOSSES, count_losses, return_to_queue
+from wyckflow.makers._running import begin_job, end_job
+from wyckflow.store.failure import (
+    gave_up_itself,
+    is_lost_connection,
+    last_line,
+    ran_out_of_room,
+    traceback_of,
+    was_cut_off,
+    was_superseded,
+)
+from wyckflow.store.process import list_descendants
+from wyckflow.store.recovery import (
+    FAILED,
+    LOST,
+    MAX_TRIES,
+    count_tries,
+    quarantine,
+    return_to_queue,
+)
+from wyckflow.store.repair import drop_known_children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +46,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CONNECTION_ERRORS = ("AutoReconnect", "NetworkTimeout", "ServerSelectionTimeoutError")
+NO_ROOM = "given back: no room, "
+"""How the note of a launch begins whose worker had no room on a disk."""
+
 REPEAT_AFTER_S = 0.1
 WORKFLOW_FOLLOWS_S = 10.0
 """FireWorks stores the jobs of a new workflow first, and the workflow then."""
@@ -57,7 +78,10 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
     phase: Phase = Phase.IDLE
     signal_number: int | None = None
     fw_id: int | None = None
+    launch_id: int | None = None
     gave_back: int | None = None
+    lost_to_another: int | None = None
+    no_room: str | None = None
 
     def __repr__(self) -> str:
         """Name the class only: FireWorks would show the password."""
@@ -92,11 +116,17 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
     def checkout_fw(self, *args: Any, **kwargs: Any) -> tuple[Any, int | None]:
         """Take a job; hand it straight back if a signal came meanwhile."""
         self.phase = Phase.UPDATING
-        firework, launch_id = super().checkout_fw(*args, **kwargs)
+        try:
+            firework, launch_id = super().checkout_fw(*args, **kwargs)
+        except RuntimeError as error:
+            if not is_lost_connection(traceback.format_exc()):
+                raise
+            raise AutoReconnect("The database went away as a job was taken.") from error
         if firework is None:
             self.phase = Phase.IDLE
             return None, None
-        self.fw_id = firework.fw_id
+        self.fw_id, self.launch_id = firework.fw_id, launch_id
+        begin_job()
         if self.is_leaving:
             self.give_back(firework.fw_id, launch_id)
             return None, None
@@ -105,18 +135,103 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
     def complete_launch(
         self, launch_id: int, action: Any = None, state: str = "COMPLETED"
     ) -> Any:
-        """Store a job's end; one that was only interrupted is given back instead."""
+        """Store a job's end, unless it has another try, or is another's job by now."""
         self.phase = Phase.UPDATING
-        if state == "FIZZLED" and self.fw_id is not None:
-            if self.is_leaving:
-                self.give_back(self.fw_id, launch_id)
-                return None
-            if was_cut_off(action) and count_losses(self, self.fw_id) < MAX_LOSSES - 1:
-                self.give_back(self.fw_id, launch_id, note="lost: database went away")
-                return None
-        done = super().complete_launch(launch_id, action, state)
-        self.fw_id, self.phase = None, Phase.IDLE
+        fw_id = self.fw_id
+        if fw_id is None:  # not a job that this worker took
+            return super().complete_launch(launch_id, action, state)
+        done = None
+        if was_superseded(action) or not self.is_mine(fw_id, launch_id):
+            self.lost_to_another = fw_id
+        elif state != "FIZZLED":
+            done = self._complete(fw_id, launch_id, action, state)
+            end_job(is_stored=True)
+        elif not self._try_again(fw_id, launch_id, action):
+            n_tries = count_tries(self, fw_id) + 1
+            done = super().complete_launch(launch_id, action, state)
+            quarantine(self, launch_id, f"tries: {n_tries}")
+        end_job(is_stored=False)
+        self.fw_id, self.launch_id, self.phase = None, None, Phase.IDLE
         return done
+
+    def _complete(self, fw_id: int, launch_id: int, action: Any, state: str) -> Any:
+        """Store a result; if the database goes away meanwhile, once more."""
+        for _ in range(MAX_TRIES):
+            drop_known_children(self, fw_id, action)
+            try:
+                return super().complete_launch(launch_id, action, state)
+            except (PyMongoError, RuntimeError) as error:
+                if not is_lost_connection(traceback.format_exc()):
+                    raise
+                logger.warning("storing the end of job %s again: %s", fw_id, error)
+                # Whatever it is called by now: only what runs can come to an end, and
+                # let its children know.
+                again = {"$set": {"state": "RUNNING"}}
+                self.fireworks.update_one({"fw_id": fw_id}, again)
+        return super().complete_launch(launch_id, action, state)
+
+    def _try_again(self, fw_id: int, launch_id: int, action: Any) -> bool:
+        """Give a failed job back, if it was not its fault or has tries left."""
+        if self.is_leaving:
+            self.give_back(fw_id, launch_id)
+            return True
+        stored = action.to_db_dict() if action is not None else None
+        error = last_line(traceback_of(action))
+        if ran_out_of_room(action):
+            self.no_room = error
+            self.give_back(fw_id, launch_id, note=f"{NO_ROOM}{error}", action=stored)
+            return True
+        if gave_up_itself(action) or count_tries(self, fw_id) + 1 >= MAX_TRIES:
+            return False
+        note = f"{LOST}database went away" if was_cut_off(action) else FAILED + error
+        self.give_back(fw_id, launch_id, note=note, action=stored)
+        return True
+
+    def restore_backup_data(self, launch_id: int, fw_id: int) -> None:
+        """Undo a half stored end, but not what others decided about the job."""
+        if self.is_mine(fw_id, launch_id):
+            super().restore_backup_data(launch_id, fw_id)
+
+    def is_mine(self, fw_id: int, launch_id: int) -> bool:
+        """Return whether a job that this worker took was not given to another since.
+
+        Parameters
+        ----------
+        fw_id
+            The job.
+        launch_id
+            As which launch it was taken.
+        """
+        launch = self.launches.find_one(
+            {"launch_id": launch_id}, {"wyckflow_note": 1, "state": 1}
+        )
+        if launch is None or "wyckflow_note" in launch:  # noted when it was taken away
+            return False
+        return (
+            self.fireworks.find_one({"fw_id": fw_id, "launches": launch_id}, {"_id": 1})
+            is not None
+        )
+
+    def still_has_job(self) -> bool:
+        """Return whether the job in hand is still this worker's; yes without one."""
+        if self.fw_id is None or self.launch_id is None:
+            return True
+        return self.is_mine(self.fw_id, self.launch_id)
+
+    def return_stale(self, worker: str) -> list[int]:
+        """Give back what this worker took and, cut off from the database, never began.
+
+        Parameters
+        ----------
+        worker
+            Name of this worker, which has no job in hand.
+        """
+        query = {"fworker.name": worker, "state": {"$in": ["RUNNING", "RESERVED"]}}
+        stale = list(self.launches.find(query, {"launch_id": 1, "fw_id": 1}))
+        for launch in stale:
+            note = "given back: the database went away as it was taken"
+            return_to_queue(self, launch["fw_id"], launch["launch_id"], note=note)
+        return [launch["fw_id"] for launch in stale]
 
     def ping_launch(
         self, launch_id: int, ptime: Any = None, checkpoint: Any = None
@@ -144,12 +259,17 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
             threading.Timer(REPEAT_AFTER_S, os.kill, again).start()
 
     def give_back(
-        self, fw_id: int, launch_id: int | None, *, note: str = "given back on a signal"
+        self,
+        fw_id: int,
+        launch_id: int | None,
+        *,
+        note: str = "given back on a signal",
+        action: dict[str, Any] | None = None,
     ) -> None:
         """Make a job that this worker has taken READY again."""
         self.phase = Phase.UPDATING
-        return_to_queue(self, fw_id, launch_id, note=note)
-        self.gave_back, self.fw_id = fw_id, None
+        return_to_queue(self, fw_id, launch_id, note=note, action=action)
+        self.gave_back, self.fw_id, self.launch_id = fw_id, None, None
         self.phase = Phase.IDLE
 
     @contextlib.contextmanager
@@ -171,34 +291,8 @@ class PreemptibleLaunchPad(LaunchPad):  # type: ignore[misc]
             raise Preempted(signal.Signals(number).name)
 
 
-def was_cut_off(action: Any) -> bool:
-    """Whether a job failed because the database went away, not because of itself.
-
-    Parameters
-    ----------
-    action
-        What FireWorks stores about the end of the job.
-    """
-    stored = getattr(action, "stored_data", None) or {}
-    trace = (stored.get("_exception") or {}).get("_stacktrace") or ""
-    return any(f"pymongo.errors.{name}" in trace for name in CONNECTION_ERRORS)
-
-
 def end_child_processes() -> None:
     """Ask every process that this one started to end (VASP, its MPI launcher)."""
-    for pid in _descendants(os.getpid()):
+    for pid in list_descendants(os.getpid()):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)
-
-
-def _descendants(pid: int) -> list[int]:
-    """Return the processes below one, deepest first (Linux; elsewhere none)."""
-    found: list[int] = []
-    try:
-        lists = Path(f"/proc/{pid}/task").glob("*/children")
-        children = [int(child) for path in lists for child in path.read_text().split()]
-    except OSError:
-        return found
-    for child in children:
-        found += [*_descendants(child), child]
-    return found

@@ -188,3 +188,55 @@ def read_command(pid: int) -> list[str]:
         check=False,
     )
     return answer.stdout.split()
+
+
+def start_mark(pid: int) -> str | None:
+    """Return what tells a process from a later one of the same number.
+
+    Parameters
+    ----------
+    pid
+        The process.
+
+    Returns
+    -------
+    str | None
+        ``None`` if it has ended, also if nobody has asked how; empty if it lives and
+        the system does not say more.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "" if _takes_signals(pid) else None
+    state, *fields = text.rpartition(")")[2].split()  # names may hold brackets
+    return None if state in "ZX" else fields[18]
+
+
+def _takes_signals(pid: int) -> bool:
+    """Return whether there is a process of a number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def list_descendants(pid: int) -> list[int]:
+    """Return the processes below one, deepest first (Linux; elsewhere none).
+
+    Parameters
+    ----------
+    pid
+        The process.
+    """
+    found: list[int] = []
+    try:
+        lists = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [int(child) for path in lists for child in path.read_text().split()]
+    except OSError:
+        return found
+    for child in children:
+        found += [*list_descendants(child), child]
+    return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pymongo.errors import PyMongoError
 
 from wyckflow.errors import ConfigurationError, DatabaseError
+from wyckflow.makers._release import RELEASE, release_number
 from wyckflow.resources import iter_jobs, route
 from wyckflow.store.connect import OUTPUTS, PROBE_TIMEOUT_MS, explain
 from wyckflow.store.project import load_project
@@ -106,7 +107,7 @@ def prepare(
             "submit several flows under the same campaign."
         )
     route(flow, overrides=overrides)
-    flow.update_metadata({"campaign": campaign})
+    flow.update_metadata({"campaign": campaign, RELEASE: release_number()})
     if priority:
         update = {"_set": {"manager_config->_priority": int(priority)}}
         for job in jobs:

@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import PyMongoError
 
-from wyckflow.errors import ConfigurationError
+from wyckflow import __version__
+from wyckflow.errors import ConfigurationError, DatabaseError
+from wyckflow.makers._release import RELEASE, release_number, release_text
+from wyckflow.store.budget_keeper import BudgetKeeper
 from wyckflow.store.connect import redact
+from wyckflow.store.failure import is_lost_connection
+from wyckflow.store.gatekeeper import GATE_KEEPERS, GateKeeper
 from wyckflow.store.indexes import missing_indexes
 from wyckflow.store.project import (
     FIREWORKS_FILE,
@@ -23,6 +28,7 @@ from wyckflow.store.project import (
     JOBFLOW_FILE,
     read_yaml,
 )
+from wyckflow.store.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +130,8 @@ class _Loop:
         from fireworks import FWorker
 
         from wyckflow.store.preemption import PreemptibleLaunchPad
+        from wyckflow.store.recovery import Watch
+        from wyckflow.store.repair import TornWatch
 
         self.project = project
         self.database = database
@@ -134,12 +142,26 @@ class _Loop:
             **database.launchpad_options()
         )
         self.probe = database.open()
-        self.fworker = FWorker(self.report.name, project.pulls(options.category))
+        # Jobs of a newer wyckflow are left alone; `_has_work` says so.
+        self.fworker = FWorker(
+            self.report.name,
+            project.pulls(options.category),
+            query={f"spec.{RELEASE}": {"$not": {"$gt": release_number()}}},
+        )
         self.folder = project.launch_folder / self.report.name
+        settings = project.settings
+        period_s = settings.recovery_period_s
+        self.room = Room(self.folder, wait_s=period_s)
+        self.watch = Watch(lost_after_s=settings.rerun_after_s, period_s=period_s)
+        self.torn = TornWatch(grace_s=settings.lost_after_s)
+        self.complaints: set[str] = set()
+        is_keeper = options.category == GATE_KEEPERS
+        self.keeper = GateKeeper(database, say) if is_keeper else None
+        self.budgets = BudgetKeeper(database, say)
         self.started = self.last_work = time.monotonic()
         # Workers started together should not all look for lost jobs at once.
         jitter = random.random()  # noqa: S311 (no secret)
-        self.next_recovery = self.started + jitter * self._recovery_period_s
+        self.next_recovery = self.started + jitter * period_s
 
     def run(self) -> WorkerReport:
         """Work until a reason to leave."""
@@ -147,7 +169,6 @@ class _Loop:
         from wyckflow.store.preemption import Preempted
 
         self._use_job_store()
-        self.folder.mkdir(parents=True, exist_ok=True)
         settings, category = self.project.settings, self.options.category
         beat = Heartbeat(
             self.database,
@@ -155,6 +176,7 @@ class _Loop:
             category,
             period_s=settings.heartbeat_s,
             current_job=lambda: self.launchpad.fw_id,
+            stuck_after_s=settings.stuck_after_s,
         )
         self.launchpad.listen()
         where = self.database.address
@@ -167,8 +189,6 @@ class _Loop:
             self.report.reason = f"{signal_name} received"
         finally:
             os.chdir(self.project.folder)
-        if self.launchpad.gave_back is not None:
-            self.say(f"gave job {self.launchpad.gave_back} back to the queue")
         self.say(
             f"{self.report.name} leaves after {self.report.n_jobs} jobs: "
             f"{self.report.reason}"
@@ -179,8 +199,11 @@ class _Loop:
         """Run one job, or wait a moment for one."""
         try:
             self._recover()
-            ran = self._has_work() and self._launch()
-        except PyMongoError as error:
+            ran = self._may_work() and self._has_work() and self._launch()
+        except (PyMongoError, DatabaseError, RuntimeError) as error:
+            # FireWorks makes a RuntimeError of what goes wrong in a workflow.
+            if isinstance(error, RuntimeError) and not is_lost_connection(str(error)):
+                raise
             text = redact(str(error)).split(",")[0]
             self.say(f"the database does not answer, waiting for it ({text[:120]})")
             self.last_work = time.monotonic()  # an outage is not idleness
@@ -191,67 +214,110 @@ class _Loop:
         else:
             time.sleep(self.project.settings.idle_poll_s)
 
+    def _may_work(self) -> bool:
+        """Return whether there is room for a job; if not, say so once."""
+        lack = self.room.lacks()
+        if lack:
+            self._complain(f"takes no job for want of room: {lack}")
+        return not lack
+
+    def _complain(self, complaint: str) -> None:
+        """Say what is wrong, each thing once until all is well."""
+        if complaint and complaint not in self.complaints:
+            self.say(f"{self.report.name} {complaint}")
+            self.complaints.add(complaint)
+
     def _has_work(self) -> bool:
         """Ask, with little patience, for a job of ours that is ready."""
         query = {**self.fworker.query, "state": "READY"}
-        return self.probe["fireworks"].find_one(query, {"_id": 1}) is not None
+        fireworks = self.probe["fireworks"]
+        if fireworks.find_one(query, {"_id": 1}) is not None:
+            return True
+        query[f"spec.{RELEASE}"] = {"$gt": release_number()}
+        if (newer := fireworks.find_one(query, {f"spec.{RELEASE}": 1})) is not None:
+            wanted = release_text(newer["spec"][RELEASE])
+            self._complain(
+                f"leaves jobs alone that wyckflow {wanted} submitted: this is "
+                f"{__version__}, which may not know their options; update it"
+            )
+        return False
 
     def _launch(self) -> bool:
         """Run one job in a folder of its own."""
         from fireworks.core.rocket import Rocket
 
+        launchpad = self.launchpad
+        launchpad.gave_back = launchpad.lost_to_another = launchpad.no_room = None
+        for fw_id in launchpad.return_stale(self.report.name):
+            self.say(f"gave job {fw_id} back to the queue, it was never begun")
         folder = self.folder / time.strftime(f"%Y%m%d-%H%M%S-{self.report.n_jobs:05d}")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.room.close(f"{folder} cannot be made ({error.strerror})")
+            return False
         os.chdir(folder)
         errors = io.StringIO()
         try:
-            ran = bool(Rocket(self.launchpad, self.fworker, None).run(err_file=errors))
+            ran = bool(Rocket(launchpad, self.fworker, None).run(err_file=errors))
         finally:
             os.chdir(self.folder)
             if not any(folder.iterdir()):
                 folder.rmdir()
-        if errors.getvalue() and self.launchpad.gave_back is None:
-            last_line = errors.getvalue().strip().splitlines()[-1]
-            self.say(f"a job failed: {redact(last_line)[:300]}")
-            sys.stderr.write(redact(errors.getvalue()))
+        self._tell_end(errors.getvalue())
         return ran
+
+    def _tell_end(self, errors: str) -> None:
+        """Say how the last job ended, if not well."""
+        launchpad = self.launchpad
+        if launchpad.lost_to_another is not None:
+            self.say(
+                f"job {launchpad.lost_to_another} was given to another worker while "
+                "this one was silent; its result here is not stored"
+            )
+            return
+        if launchpad.no_room is not None:
+            self.room.close(f"{launchpad.no_room}; make room")
+        elif errors and not launchpad.is_leaving:
+            self.say(f"a job failed: {redact(errors.strip().splitlines()[-1])[:300]}")
+            sys.stderr.write(redact(errors))
+        else:
+            self.room.prove()
+            self.complaints.clear()
+        if launchpad.gave_back is not None:
+            self.say(f"gave job {launchpad.gave_back} back to the queue")
 
     def _recover(self) -> None:
         """See, now and then, to jobs that others left behind."""
         if time.monotonic() < self.next_recovery:
             return
-        self.next_recovery = time.monotonic() + self._recovery_period_s
+        self.next_recovery = time.monotonic() + self.project.settings.recovery_period_s
         with self.launchpad.uninterrupted():
             self._rerun_lost_jobs()
             self._mend_torn_jobs()
+            self.budgets.look()
+            if self.keeper is not None:
+                self.keeper.look()
 
     def _rerun_lost_jobs(self) -> None:
         """Rerun jobs whose worker is gone."""
-        from wyckflow.store.recovery import find_lost_jobs, rerun_lost_job
+        from wyckflow.store.recovery import Fate, rerun_lost_job
 
-        expiry_s = self.project.settings.rerun_after_s
-        for job in find_lost_jobs(self.launchpad, lost_after_s=expiry_s):
-            again = rerun_lost_job(self.launchpad, job)
-            self.report.n_rerun += again
-            fate = "made ready again" if again else "given up: it keeps being lost"
+        for job in self.watch.look(self.launchpad):
+            fate = rerun_lost_job(self.launchpad, job)
+            self.report.n_rerun += fate is Fate.READY
             self.say(f"job {job.fw_id} ({job.name}) lost by {job.worker}: {fate}")
 
     def _mend_torn_jobs(self) -> None:
         """Bring jobs to an end that a crash left between two states."""
-        from wyckflow.store.repair import archive_orphans, find_torn_jobs, mend
+        from wyckflow.store.repair import mend, put_aside
 
-        grace_s = self.project.settings.lost_after_s
-        torn = find_torn_jobs(self.launchpad, grace_s=grace_s)
+        torn = self.torn.look(self.launchpad)
         for job in torn:
             mend(self.launchpad, job)
             self.say(f"job {job.fw_id} mended: it was {job.what}")
-        if torn:
-            archive_orphans(self.launchpad, grace_s=grace_s)
-
-    @property
-    def _recovery_period_s(self) -> float:
-        """Seconds between two looks for lost jobs."""
-        return self.project.settings.recovery_period_s
+        if torn or self.torn.has_orphans:
+            put_aside(self.launchpad, self.torn.look_for_orphans(self.launchpad))
 
     def _reason_to_leave(self) -> str:
         """Return why to stop now, or an empty string."""
@@ -272,13 +338,19 @@ class _Loop:
         """Give jobflow the project's store, whatever its environment says."""
         import jobflow
 
+        from wyckflow.store.fence import FencedJobStore
+
         missing = missing_indexes(self.probe)
         if missing:
             names = ", ".join(f"{i.collection}({', '.join(i.fields)})" for i in missing)
             raise ConfigurationError(
                 f"The database lacks indexes ({names}); run 'wyckflow doctor --fix'."
             )
-        jobflow.SETTINGS.JOB_STORE = self.database.job_store()
+        store: FencedJobStore = FencedJobStore.from_dict_spec(
+            self.database.job_store_spec()
+        )
+        store.is_ours = self.launchpad.still_has_job
+        jobflow.SETTINGS.JOB_STORE = store
 
 
 def refuse_lossy_job_store(project: Project, database: Database) -> None:

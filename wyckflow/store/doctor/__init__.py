@@ -27,7 +27,7 @@ def examine(project: Project | None, *, fix: bool = False) -> Iterator[Finding]:
         The project; without one only the installation is examined.
     fix
         Also mend what can be mended without losing anything: create indexes, rerun
-        lost jobs, release locks that nobody holds.
+        lost jobs, release locks that nobody holds, delete bulk that no result has.
     """
     patient = Patient(project, may_fix=fix)
     yield from _run((machine.check_versions, machine.check_server_binary), patient)
@@ -48,6 +48,7 @@ def examine(project: Project | None, *, fix: bool = False) -> Iterator[Finding]:
                 jobs.check_locks,
                 jobs.check_lost_jobs,
                 jobs.check_torn_jobs,
+                jobs.check_blobs,
                 jobs.check_backlog,
             ),
             patient,

@@ -6,20 +6,25 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from wyckflow.store.blobs import delete_blobs, find_orphaned_blobs
 from wyckflow.store.doctor.finding import Finding, Level
 from wyckflow.store.indexes import create_indexes, missing_indexes
 from wyckflow.store.monitor import read_status
-from wyckflow.store.recovery import Loss, find_lost_jobs, rerun_lost_job
+from wyckflow.store.recovery import Loss, Watch, find_lost_jobs, rerun_lost_job
 from wyckflow.store.repair import archive_orphans, find_torn_jobs, mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fireworks import LaunchPad
+
     from wyckflow.store.connect import Database
     from wyckflow.store.doctor.finding import Patient
+    from wyckflow.store.recovery import LostJob
 
 MAX_SKEW_S = 5.0
 LOCK_WATCH_S = 2.0
+HEARTBEATS_WATCHED = 1.5
 
 
 def check_writable(patient: Patient) -> Iterator[Finding]:
@@ -55,8 +60,9 @@ def check_clock(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "clock",
             Level.WARNING,
-            f"this machine and the database differ by {skew_s:.0f} s, so living jobs "
-            "can look lost: switch on time synchronisation (timedatectl set-ntp true)",
+            f"this machine and the database differ by {skew_s:.0f} s. No job is lost "
+            "by that, but times are shown wrong: switch on time synchronisation "
+            "(timedatectl set-ntp true)",
         )
     else:
         yield Finding("clock", Level.OK, f"within {skew_s:.1f} s of the database's")
@@ -105,20 +111,17 @@ def _release(database: Database, fw_ids: set[int]) -> None:
 
 def check_lost_jobs(patient: Patient) -> Iterator[Finding]:
     """Look for running jobs whose worker is gone."""
-    settings = patient.project.settings
     launchpad = patient.database.launchpad(timeout_ms=3_000)
+    settings = patient.project.settings
     lost = find_lost_jobs(launchpad, lost_after_s=settings.lost_after_s)
     if not lost:
         yield Finding("lost jobs", Level.OK, "every running job has a living worker")
     expiry_s = settings.rerun_after_s
-    for job in lost:
+    for job in _without_the_living(launchpad, lost, expiry_s, settings.heartbeat_s):
         what = f"job {job.fw_id} ({job.name}) of worker {job.worker}"
-        is_sure = job.loss is Loss.GONE or job.silent_s > expiry_s
+        is_sure = job.is_sure(expiry_s)
         if is_sure and patient.may_fix:
-            again = rerun_lost_job(launchpad, job)
-            fate = (
-                "made ready again" if again else "marked FIZZLED, it keeps being lost"
-            )
+            fate = rerun_lost_job(launchpad, job)
             yield Finding("lost jobs", Level.OK, f"{what}: {fate}")
         elif is_sure:
             text = f"{what} is lost: 'wyckflow doctor --fix' makes it ready again"
@@ -128,9 +131,23 @@ def check_lost_jobs(patient: Patient) -> Iterator[Finding]:
                 "lost jobs",
                 Level.WARNING,
                 f"{what}: silent for {job.silent_s:.0f} s. Dead or cut off; rerun "
-                f"by itself after {expiry_s / 60:.0f} minutes of silence",
+                f"by itself after {job.patience_s(expiry_s):.0f} s of silence",
             )
     launchpad.connection.close()
+
+
+def _without_the_living(
+    launchpad: LaunchPad, lost: list[LostJob], expiry_s: float, heartbeat_s: float
+) -> list[LostJob]:
+    """Leave out workers that are heard again: the server may have stood still."""
+    if not any(job.loss is Loss.SILENT and job.is_sure(expiry_s) for job in lost):
+        return lost
+    period_s = HEARTBEATS_WATCHED * heartbeat_s
+    watch = Watch(lost_after_s=period_s / 2, period_s=period_s)
+    watch.look(launchpad)
+    time.sleep(period_s)
+    dead = {job.launch_id for job in watch.look(launchpad)}
+    return [job for job in lost if job.launch_id in dead or not job.has_heartbeat]
 
 
 def check_torn_jobs(patient: Patient) -> Iterator[Finding]:
@@ -152,6 +169,25 @@ def check_torn_jobs(patient: Patient) -> Iterator[Finding]:
     elif not torn:
         yield Finding("torn jobs", Level.OK, "no job is between two states")
     launchpad.connection.close()
+
+
+def check_blobs(patient: Patient) -> Iterator[Finding]:
+    """Look for bulk that no result refers to."""
+    orphans = find_orphaned_blobs(patient.database)
+    size = f"{len(orphans.ids)} blobs ({orphans.n_bytes / 1e6:.1f} MB)"
+    if not orphans.ids:
+        yield Finding("blobs", Level.OK, "every one belongs to a result")
+    elif patient.may_fix:
+        n_deleted = delete_blobs(patient.database, orphans)
+        text = f"deleted {n_deleted} of {size} that no result refers to"
+        yield Finding("blobs", Level.OK, text)
+    else:
+        yield Finding(
+            "blobs",
+            Level.OK,
+            f"no result refers to {size}, left by jobs that ran again: "
+            "'wyckflow doctor --fix' deletes them",
+        )
 
 
 def check_backlog(patient: Patient) -> Iterator[Finding]:
