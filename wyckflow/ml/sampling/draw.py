@@ -10,6 +10,9 @@ import numpy as np
 
 from wyckflow.crystal.keys import canonical_keys
 from wyckflow.ml.codec.sites import tensorise_codes
+from wyckflow.ml.kinds import remembered_names
+from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+from wyckflow.ml.sampling.conditions import choose_method, find_conditions
 from wyckflow.ml.sampling.guidance import guide_latents
 from wyckflow.ml.sampling.limits import LEFT_TO_CHOICE, limit_decoding
 from wyckflow.ml.sampling.matching import (
@@ -20,6 +23,7 @@ from wyckflow.ml.sampling.matching import (
 )
 from wyckflow.ml.sampling.options import DrawOptions, Method
 from wyckflow.ml.sampling.starts import find_starts
+from wyckflow.ml.transformer.generator import WyckoffTransformer
 from wyckflow.schemas.target import Target
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wyckflow.ml.generator import GeneBatch, Predictions
-    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+    from wyckflow.ml.kinds import AnyGenerator
 
 _ROUND: Final = 20_000
 _MOST_GUIDED: Final = 512
@@ -109,7 +113,7 @@ class Draw:
         If the target cannot be met by what the model knows.
     """
 
-    model: MultiPropertyVAE
+    model: AnyGenerator
     n: int
     target: Target = field(default_factory=Target)
     options: DrawOptions = field(default_factory=DrawOptions)
@@ -119,7 +123,7 @@ class Draw:
         """Find out whether and where there is something to draw."""
         names = dict.fromkeys(self.model.property_names)
         check_properties(self.target, names)
-        self.method = _choose(self.options.method, self.target)
+        self.method = choose_method(self.options.method, self.target, self.model)
         self.limits = limit_decoding(
             self.target, self.model.known_elements, max_atoms=self.options.max_atoms
         )
@@ -148,16 +152,20 @@ class Draw:
         self,
     ) -> tuple[NDArray[np.int64] | None, NDArray[np.float32] | None]:
         """Return the memory's rows that are starts, and the latent point of each."""
-        memory, names = self.model.memory, self.model.property_names
+        memory, names = self.model.memory, remembered_names(self.model)
         if self.method is Method.PRIOR:
             return None, None
+        if isinstance(self.model, WyckoffTransformer):
+            possible = self.model.possible_groups(self.limits)
+            return find_conditions(self.target, memory, names, possible)
         if self.method is Method.POSTERIOR:
             free = self.target.model_copy(update={"properties": {}})
             rows = find_starts(free, memory, names)
         else:
             tolerance = self.options.tolerance
             rows = find_starts(self.target, memory, names, tolerance=tolerance)
-        if self.method is Method.GUIDED and self.target.properties:
+        is_guided = self.method is Method.GUIDED and self.target.properties
+        if is_guided and isinstance(self.model, MultiPropertyVAE):
             few = min(_MOST_GUIDED, len(rows))
             rows = self._random.choice(rows, few, replace=False)
             latents = memory.latents[rows].astype(np.float32)
@@ -173,20 +181,11 @@ class Draw:
 
     def _decode(self, n: int) -> Iterator[GeneBatch]:
         """Yield decoded genes, their seeds being rows of the memory."""
-        latents, chosen = None, None
-        level = 1.0
+        chosen = points = None
         if self._points is not None and self._rows is not None:
             chosen = self._random.integers(len(self._points), size=n)
-            latents, level = self._points[chosen], self.options.level
-        batches = self.model.iter_samples(
-            n,
-            seed=int(self._random.integers(2**31)),
-            limits=self.limits,
-            temperature=self.options.temperature,
-            latents=latents,
-            level=level,
-        )
-        for batch in batches:
+            points = self._points[chosen]
+        for batch in self._sample(n, chosen, points):
             n_failed = sum(batch.rejections.values())
             self.n_decoded += len(batch) + n_failed
             self.failures.update({str(k): v for k, v in batch.rejections.items() if v})
@@ -194,6 +193,37 @@ class Draw:
                 rows = self._rows[chosen[batch.seed_index]]
                 batch.seed_index[:] = rows
             yield batch
+
+    def _sample(
+        self,
+        n: int,
+        chosen: NDArray[np.int64] | None,
+        points: NDArray[np.float32] | None,
+    ) -> Iterator[GeneBatch]:
+        """Return the batches of the model, as its kind is asked for them."""
+        options, model = self.options, self.model
+        seed = int(self._random.integers(2**31))
+        if isinstance(model, MultiPropertyVAE):
+            return model.iter_samples(
+                n,
+                seed=seed,
+                limits=self.limits,
+                temperature=options.temperature,
+                latents=points,
+                level=1.0 if points is None else options.level,
+            )
+        groups = None
+        if chosen is not None and self._rows is not None:
+            groups = model.memory.space_groups[self._rows[chosen]]
+        return model.iter_samples(
+            n,
+            seed=seed,
+            limits=self.limits,
+            temperature=options.temperature,
+            conditions=points,
+            space_groups=groups,
+            guidance=options.guidance,
+        )
 
     def _judge(self, batch: GeneBatch) -> DrawnGenes:
         """Count and take out what is not to be kept; predict for the rest."""
@@ -253,13 +283,6 @@ class Draw:
                 self.failures[f"{OUTSIDE}: {name}"] += int((left & ~mask).sum())
                 left &= mask
         return meet_all(masks, len(traits))
-
-
-def _choose(method: Method, target: Target) -> Method:
-    """Decide what ``auto`` means."""
-    if method is not Method.AUTO:
-        return method
-    return Method.LOCAL if target.properties else Method.PRIOR
 
 
 def _take(drawn: DrawnGenes, rows: NDArray[np.int64]) -> DrawnGenes:

@@ -9,6 +9,8 @@ from typing import Final
 from wyckflow.errors import nearest_name
 from wyckflow.ml.mpvae.limits import DEFAULT_MAX_ATOMS
 
+DEFAULT_GUIDANCE: Final = 1.0
+
 DEFAULT_LEVEL: Final = 0.8
 """For the paper's target, 64 % of the decoded genes are known with it, and 61 % of the
 new ones are predicted within the target; with 0.6 it is 89 % and 70 %, with 1 it is 9 %
@@ -19,7 +21,8 @@ class Method(StrEnum):
     """Where the latent points of new genes come from."""
 
     AUTO = "auto"
-    """``local`` if the target has ranges of properties, else ``prior``."""
+    """``prior``, but if the target has ranges of properties ``local``, or
+    ``conditional`` for a transformer."""
 
     PRIOR = "prior"
     """From noise alone: like the crystals the model learned from."""
@@ -33,6 +36,9 @@ class Method(StrEnum):
     GUIDED = "guided"
     """Around points moved towards the target along the gradient of the properties."""
 
+    CONDITIONAL = "conditional"
+    """By a transformer that is told what is asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class DrawOptions:
@@ -45,6 +51,9 @@ class DrawOptions:
     level
         Noise on the point of a start: 0 repeats the start, 1 forgets it. Without
         meaning for ``prior``, which is all noise.
+    guidance
+        How far ``conditional`` goes beyond what the conditions say: 0 takes them as
+        they are, 1 as far again as they lead away from no condition.
     temperature
         Of the decoder's choices: 1 as it believes, less is bolder.
     tolerance
@@ -72,6 +81,7 @@ class DrawOptions:
 
     method: Method = Method.AUTO
     level: float = DEFAULT_LEVEL
+    guidance: float = DEFAULT_GUIDANCE
     temperature: float = 1.0
     tolerance: float = 1.0
     max_atoms: int = DEFAULT_MAX_ATOMS
@@ -94,8 +104,9 @@ class DrawOptions:
             raise ValueError(f"{self.level=} must be between 0 and 1.")
         if not self.temperature > 0:
             raise ValueError(f"{self.temperature=} must be above 0.")
-        if self.tolerance < 0:
-            raise ValueError(f"{self.tolerance=} must not be negative.")
+        for name in ("tolerance", "guidance"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must not be negative.")
         for name in ("max_atoms", "max_tries", "n_descriptions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
