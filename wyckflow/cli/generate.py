@@ -13,16 +13,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wyckflow.cli.console import err, out, plain_table, say
 from wyckflow.cli.options import JsonOption
-from wyckflow.errors import TargetError
+from wyckflow.errors import ModelError, TargetError
 from wyckflow.makers.generate import GenerateMaker, load_generator
-from wyckflow.ml.sampling.options import DEFAULT_LEVEL, Method
+from wyckflow.ml.sampling.options import DEFAULT_GUIDANCE, DEFAULT_LEVEL, Method
 from wyckflow.schemas.target import PAPER_TARGET, Target
 from wyckflow.settings import WyckflowSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+    from wyckflow.ml.kinds import AnyGenerator
     from wyckflow.schemas.generation import GenerationDoc
 
 _MOST_SHOWN = 15
@@ -79,7 +79,8 @@ def generate(
         Method,
         typer.Option(
             help="prior: from noise; posterior: around known crystals; local: around "
-            "those within the target; guided: along gradients towards it."
+            "those within the target; guided: along gradients towards it; conditional: "
+            "told to a transformer."
         ),
     ] = Method.AUTO,
     level: Annotated[
@@ -88,6 +89,13 @@ def generate(
             help="Noise on a start: 0 repeats it, 1 forgets it.", min=0, max=1
         ),
     ] = DEFAULT_LEVEL,
+    guidance: Annotated[
+        float,
+        typer.Option(
+            help="How far a transformer goes beyond what it is told; 0 not at all.",
+            min=0,
+        ),
+    ] = DEFAULT_GUIDANCE,
     temperature: Annotated[
         float, typer.Option(help="Of the decoder; less is bolder.", min=0.01)
     ] = 1.0,
@@ -150,6 +158,7 @@ def generate(
         seed=seed,
         method=method.value,
         level=level,
+        guidance=guidance,
         temperature=temperature,
         max_atoms=max_atoms,
         keep_known=keep_known,
@@ -211,9 +220,7 @@ def _read_window(text: str) -> tuple[str, dict[str, float]]:
     return name.strip(), window
 
 
-def _draw(
-    maker: GenerateMaker, name: str, generator: MultiPropertyVAE
-) -> GenerationDoc:
+def _draw(maker: GenerateMaker, name: str, generator: AnyGenerator) -> GenerationDoc:
     """Generate, with a bar."""
     with Progress(
         TextColumn("generating"),
@@ -284,12 +291,15 @@ def _show(document: GenerationDoc) -> None:
         out.print(f"  {count:,} left out: {reason.replace('_', ' ')}")
 
 
-def _plot(document: GenerationDoc, generator: MultiPropertyVAE, path: Path) -> None:
+def _plot(document: GenerationDoc, generator: AnyGenerator, path: Path) -> None:
     """Draw the predicted properties beside those of known crystals."""
+    from wyckflow.ml.kinds import remembered_names
     from wyckflow.report.latent import plot_densities
 
-    names = document.properties
-    known = dict(zip(names, generator.memory.properties.T, strict=True))
+    remembered = remembered_names(generator)
+    columns = dict(zip(remembered, generator.memory.properties.T, strict=True))
+    names = [name for name in document.properties if name in columns]
+    known = {name: columns[name] for name in names}
     made = {name: document.column(name) for name in names}
     plot_densities(
         path,
@@ -299,11 +309,17 @@ def _plot(document: GenerationDoc, generator: MultiPropertyVAE, path: Path) -> N
     )
 
 
-def _map(generator: MultiPropertyVAE, name: str, path: Path) -> None:
+def _map(generator: AnyGenerator, name: str, path: Path) -> None:
     """Draw the latent space."""
     from wyckflow.crystal.tables import crystal_system_of
+    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
     from wyckflow.report.latent import plot_latent_map
 
+    if not isinstance(generator, MultiPropertyVAE):
+        raise ModelError(
+            f"The model {name} is a transformer and has no latent space to draw; leave "
+            "--latent-map out, or take another model."
+        )
     memory = generator.memory
     plot_latent_map(
         path,

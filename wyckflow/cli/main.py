@@ -11,6 +11,7 @@ import typer
 
 from wyckflow import __version__
 from wyckflow.cli import (
+    approve,
     campaign,
     candidates,
     classifier,
@@ -22,13 +23,18 @@ from wyckflow.cli import (
     electronic,
     evaluate,
     explain,
+    gene,
     generate,
     hull,
     hull_build,
+    hull_fetch,
     init,
     model,
     phonon,
+    plot,
+    predict_structure,
     relax,
+    report,
     screen,
     status,
     submit,
@@ -65,11 +71,14 @@ app.add_typer(database.app, name="db")
 app.add_typer(worker.app, name="worker")
 app.add_typer(data.app, name="data")
 hull.app.command("build", no_args_is_help=True)(hull_build.build)
+hull.app.add_typer(hull_fetch.app, name="fetch")
 app.add_typer(hull.app, name="hull")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(model.app, name="model")
 app.add_typer(dft.app, name="dft")
+app.add_typer(plot.app, name="plot")
 app.add_typer(classifier.app, name="classifier")
+app.add_typer(gene.app, name="gene")
 app.command("init")(init.init)
 app.command("submit", no_args_is_help=True)(submit.submit)
 app.command("run", no_args_is_help=True)(submit.run)
@@ -84,8 +93,12 @@ app.command("screen")(screen.screen)
 app.command("explain")(explain.explain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("phonon")(phonon.phonon)
+app.command("predict-structure", no_args_is_help=True)(predict_structure.predict)
 app.command("masses")(electronic.masses)
 app.command("candidates")(candidates.candidates)
+app.command("report", no_args_is_help=True)(report.report)
+app.command("approve")(approve.approve)
+app.command("advance")(approve.advance)
 
 
 @app.callback()

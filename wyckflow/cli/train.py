@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from wyckflow.crystal.dataset.table import Dataset
     from wyckflow.ml.training.loop import Progress as Step
+    from wyckflow.ml.transformer.config import AnyTrainingConfig
     from wyckflow.schemas.training import TrainingDoc
 
 
@@ -90,9 +91,14 @@ def train(
 
     Example: wyckflow train --show > options.yaml
 
+    With 'model: transformer' in the options it is a transformer instead of an
+    autoencoder; '--config FILE --show' prints what it can be told.
+
     Then: wyckflow generate --model mine.npz
     """
-    options = load_training_config(config) if config else TrainingConfig()
+    options: AnyTrainingConfig = (
+        load_training_config(config) if config else TrainingConfig()
+    )
     if seed is not None:
         options = _with_seed(options, seed)
     if show:
@@ -118,7 +124,7 @@ def train(
         _register(document, project)
 
 
-def _with_seed(options: TrainingConfig, seed: int) -> TrainingConfig:
+def _with_seed(options: AnyTrainingConfig, seed: int) -> AnyTrainingConfig:
     """Return the options with another seed everywhere."""
     generator = options.generator.model_copy(update={"seed": seed})
     predictor = options.predictor
@@ -129,7 +135,7 @@ def _with_seed(options: TrainingConfig, seed: int) -> TrainingConfig:
 
 def _run(
     maker: TrainGeneratorMaker,
-    options: TrainingConfig,
+    options: AnyTrainingConfig,
     datasets: list[Dataset],
     test: dict[str, Dataset],
     output: Path,
@@ -138,12 +144,12 @@ def _run(
     """Train, with a bar per network."""
     import torch
 
-    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+    from wyckflow.ml.kinds import new_generator
     from wyckflow.relax.potential import resolve_device
 
     here = WyckflowSettings.load()
     torch.set_num_threads(here.threads)
-    model = MultiPropertyVAE(options, device=resolve_device(device or here.device))
+    model = new_generator(options, device=resolve_device(device or here.device))
     folder = output.with_name(f"{output.name}.partial")
     folder.mkdir(parents=True, exist_ok=True)
     with Progress(

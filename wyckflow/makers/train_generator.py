@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from wyckflow.crystal.dataset.table import Dataset
-    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
-    from wyckflow.ml.training.config import TrainingConfig
+    from wyckflow.ml.kinds import AnyGenerator
     from wyckflow.ml.training.loop import Progress
+    from wyckflow.ml.transformer.config import AnyTrainingConfig
 
 
 @dataclass
 class TrainGeneratorMaker(Maker):
-    """Train the multi-property autoencoder, and the predictors beside it.
+    """Train a generator, and the predictors beside it.
 
     A job that was killed goes on where it was, see the setting ``scratch``.
 
@@ -35,7 +35,8 @@ class TrainGeneratorMaker(Maker):
         Name that the model gets.
     options
         Sections ``generator`` and ``predictor`` with what shall differ from the
-        defaults, as in the file of ``wyckflow train``.
+        defaults, as in the file of ``wyckflow train``; ``model: transformer`` asks for
+        a transformer instead of the autoencoder.
     """
 
     name: str = "generator train"
@@ -62,7 +63,7 @@ class TrainGeneratorMaker(Maker):
         import torch
 
         from wyckflow.crystal.dataset.table import load_dataset
-        from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+        from wyckflow.ml.kinds import new_generator
         from wyckflow.relax.potential import resolve_device
         from wyckflow.settings import WyckflowSettings
 
@@ -70,13 +71,13 @@ class TrainGeneratorMaker(Maker):
         torch.set_num_threads(here.threads)
         known = [load_dataset(Path(path)) for path in datasets]
         unseen = {Path(path).stem: load_dataset(Path(path)) for path in test}
-        model = MultiPropertyVAE(self._config(), device=resolve_device(here.device))
+        model = new_generator(self._config(), device=resolve_device(here.device))
         folder = _scratch_folder(here.scratch_folder(), model, known)
         return self.train(model, known, unseen, folder=folder)
 
     def train(
         self,
-        model: MultiPropertyVAE,
+        model: AnyGenerator,
         datasets: Sequence[Dataset],
         test: dict[str, Dataset] | None = None,
         *,
@@ -114,8 +115,8 @@ class TrainGeneratorMaker(Maker):
             for name, dataset in (test or {}).items()
             for figure in measure_generator(model, dataset, name)
         ]
-        n_train, n_validation = _count_rows(model, datasets)
-        content = model.to_checkpoint().to_bytes()
+        checkpoint = model.to_checkpoint()
+        content = checkpoint.to_bytes()
         document = describe_model(content, name=self.model_name)
         document.card["test_figures"] = [item.model_dump() for item in figures]
         if folder is not None:
@@ -129,25 +130,26 @@ class TrainGeneratorMaker(Maker):
             config=model.config.model_dump(mode="json"),
             seed=model.config.generator.seed,
             dataset_ids=[dataset.dataset_id for dataset in datasets],
-            n_train=n_train,
-            n_validation=n_validation,
+            n_train=checkpoint.info.split["n_training"],
+            n_validation=checkpoint.info.split["n_validation"],
             n_test=sum(len(dataset) for dataset in (test or {}).values()),
             epochs=[_record(number, look) for number, look in enumerate(course, 1)],
             test_figures=figures,
             model=document,
         )
 
-    def _config(self) -> TrainingConfig:
+    def _config(self) -> AnyTrainingConfig:
         """Return the options in full."""
         from wyckflow.ml.training.config import parse_training_config
 
         return parse_training_config(self.options, "These options")
 
 
-def measure_generator(
-    model: MultiPropertyVAE, dataset: Dataset, rows: str
-) -> list[Figure]:
-    """Return errors of predictions, and how many genes are read back exactly.
+def measure_generator(model: AnyGenerator, dataset: Dataset, rows: str) -> list[Figure]:
+    """Return errors of predictions, and how well the genes themselves are known.
+
+    That is how many are read back exactly, of a model with a latent space; of a
+    transformer, which reads nothing back, how surprising they are.
 
     Parameters
     ----------
@@ -159,8 +161,6 @@ def measure_generator(
         Name of these rows.
     """
     import numpy as np
-
-    from wyckflow.ml.sampling.reading_back import share_read_back
 
     found = model.predict(dataset.genes)
     figures = []
@@ -179,8 +179,22 @@ def measure_generator(
                     n=int(errors.size),
                 )
             )
+    return figures + _measure_genes(model, dataset, rows)
+
+
+def _measure_genes(model: AnyGenerator, dataset: Dataset, rows: str) -> list[Figure]:
+    """Return how well a model knows the genes of a dataset."""
+    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+    from wyckflow.ml.sampling.reading_back import share_read_back
+
+    if not isinstance(model, MultiPropertyVAE):
+        surprise = -model.log_probability(dataset.genes).mean()
+        quantity = "minus the logarithm of the probability of a gene, in nats"
+        return [
+            Figure(quantity=quantity, rows=rows, value=float(surprise), n=len(dataset))
+        ]
     shares = share_read_back(model, *dataset.codes)
-    figures += [
+    return [
         Figure(
             quantity=f"share of genes read back, {what}",
             rows=rows,
@@ -189,7 +203,6 @@ def measure_generator(
         )
         for what, share in shares.items()
     ]
-    return figures
 
 
 def _subsets(name: str, truth: Any) -> Iterator[tuple[str, Any]]:
@@ -203,7 +216,7 @@ def _subsets(name: str, truth: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _scratch_folder(
-    scratch: Path, model: MultiPropertyVAE, datasets: Sequence[Dataset]
+    scratch: Path, model: AnyGenerator, datasets: Sequence[Dataset]
 ) -> Path:
     """Return the folder that the same training, and no other, would take."""
     import hashlib
@@ -213,22 +226,6 @@ def _scratch_folder(
     folder = scratch / f"generator-train-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _count_rows(
-    model: MultiPropertyVAE, datasets: Sequence[Dataset]
-) -> tuple[int, int]:
-    """Return how many rows were learned from, and how many judged."""
-    from wyckflow.ml.training.rows import gather_rows
-
-    options = model.config.generator
-    rows = gather_rows(
-        datasets,
-        [item.name for item in options.properties],
-        validation_share=options.validation_share,
-        seed=options.seed,
-    )
-    return len(rows.training), len(rows.validation)
 
 
 def _record(number: int, look: Progress) -> EpochRecord:

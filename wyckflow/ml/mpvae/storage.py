@@ -70,9 +70,9 @@ def pack_model(model: MultiPropertyVAE, info: CheckpointInfo) -> Checkpoint:
         Its story.
     """
     arrays: dict[str, NDArray[Any]] = {"known_elements": model.known_elements}
-    arrays |= _weights(_NETWORK, model.network)
+    arrays |= pack_weights(_NETWORK, model.network)
     for index, member in enumerate(model.members):
-        arrays |= _weights(f"member{index}", member)
+        arrays |= pack_weights(f"member{index}", member)
     return Checkpoint(info, arrays | model.memory.to_arrays())
 
 
@@ -95,7 +95,7 @@ def unpack_model(checkpoint: Checkpoint, model: MultiPropertyVAE) -> None:
     options, predictor = model.config.generator, model.config.predictor
     names = [item.name for item in options.properties]
     network = AutoencoderNetwork(options.network, len(names))
-    _fill(_NETWORK, network, arrays)
+    fill_module(_NETWORK, network, arrays)
     model.network = network.to(model.device)
     model.scaler = scaler_from_info(info.scalers, names)
     model.known_elements = arrays["known_elements"]
@@ -106,22 +106,45 @@ def unpack_model(checkpoint: Checkpoint, model: MultiPropertyVAE) -> None:
     if predictor is not None:
         for index in range(predictor.n_members):
             member = new_member(predictor, len(model.predictor_scaler.names), index)
-            _fill(f"member{index}", member, arrays)
+            fill_module(f"member{index}", member, arrays)
             model.members.append(member.to(model.device))
     model.memory = memory_from_arrays(arrays)
     model.info, model.metrics = info, dict(info.metrics)
 
 
-def _weights(prefix: str, module: nn.Module) -> dict[str, NDArray[Any]]:
-    """Return weights in half precision, which is all that they are good for."""
+def pack_weights(prefix: str, module: nn.Module) -> dict[str, NDArray[Any]]:
+    """Return weights in half precision, which is all that they are good for.
+
+    Parameters
+    ----------
+    prefix
+        What the names of the arrays begin with.
+    module
+        Of these weights.
+    """
     return {
         f"{prefix}/{name}": value.detach().cpu().numpy().astype(np.float16)
         for name, value in module.state_dict().items()
     }
 
 
-def _fill(prefix: str, module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Put stored weights into a module."""
+def fill_module(
+    prefix: str, module: nn.Module, arrays: Mapping[str, NDArray[Any]]
+) -> None:
+    """Put stored weights into a module.
+
+    Parameters
+    ----------
+    prefix, module
+        As they were packed.
+    arrays
+        Of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights are those of another network.
+    """
     start = f"{prefix}/"
     stored = {
         name.removeprefix(start): torch.from_numpy(value.astype(np.float32))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from wyckflow.errors import TrainingError
+from wyckflow.errors import TrainingError, nearest_name
 from wyckflow.ml.mpvae.config import NetworkConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from wyckflow.ml.transformer.config import AnyTrainingConfig
 
 
 class LoopConfig(BaseModel):
@@ -167,6 +169,11 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    model: Literal["mpvae"] = Field(
+        default="mpvae",
+        description="Kind of the generator: 'mpvae', or 'transformer' with options of "
+        "its own.",
+    )
     generator: GeneratorConfig = Field(
         default_factory=GeneratorConfig, description="The autoencoder."
     )
@@ -184,7 +191,7 @@ class TrainingConfig(BaseModel):
         return frozenset(item.name for item in items if item.is_censored_at_zero)
 
 
-def load_training_config(path: Path) -> TrainingConfig:
+def load_training_config(path: Path) -> AnyTrainingConfig:
     """Read the options of a training from a YAML file.
 
     Parameters
@@ -208,13 +215,14 @@ def load_training_config(path: Path) -> TrainingConfig:
     return parse_training_config(content, repr(str(path)))
 
 
-def parse_training_config(content: Any, where: str) -> TrainingConfig:
+def parse_training_config(content: Any, where: str) -> AnyTrainingConfig:
     """Read the options of a training from what a file or a maker holds.
 
     Parameters
     ----------
     content
-        Options that it does not name keep their defaults.
+        Options that it does not name keep their defaults; ``model`` says of which kind
+        of generator they are.
     where
         What it is, for the words of an error.
 
@@ -223,8 +231,20 @@ def parse_training_config(content: Any, where: str) -> TrainingConfig:
     TrainingError
         If an option is unknown or wrong.
     """
+    from wyckflow.ml.transformer.config import TransformerTrainingConfig
+
+    kinds: dict[str, type[AnyTrainingConfig]] = {
+        "mpvae": TrainingConfig,
+        "transformer": TransformerTrainingConfig,
+    }
+    kind = content.get("model", "mpvae") if isinstance(content, dict) else "mpvae"
+    if kind not in kinds:
+        raise TrainingError(
+            f"{where} asks for a model {kind!r}; choose one of {', '.join(kinds)}."
+            f"{nearest_name(str(kind), kinds)}"
+        )
     try:
-        return TrainingConfig.model_validate(content)
+        return kinds[kind].model_validate(content)
     except ValidationError as error:
         reasons = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}"

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from wyckflow.ml.codec.sites import SiteTensors
 
-# How far a spread of each property sets two elements apart.
-_WEIGHTS: Final = {
+ELEMENT_WEIGHTS: Final = {
     "group": 3.5,
     "period": 1.0,
     "electronegativity": 1.5,
@@ -24,6 +23,7 @@ _WEIGHTS: Final = {
     "highest_common_oxidation_state": 1.5,
     "lowest_common_oxidation_state": 1.5,
 }
+"""How far a spread of each property sets two elements apart."""
 
 # Below this, what is left is no likeness but chance.
 _LEAST_LIKENESS: Final = 1e-3
@@ -42,8 +42,8 @@ def similar_elements(known: NDArray[np.bool_]) -> NDArray[np.float64]:
     numpy.ndarray
         (119, 119), every row adds up to 1 or is zero where nothing is similar.
     """
-    columns = [ELEMENT_FEATURES.index(name) for name in _WEIGHTS]
-    places = element_features()[:, columns] * np.array(list(_WEIGHTS.values()))
+    columns = [ELEMENT_FEATURES.index(name) for name in ELEMENT_WEIGHTS]
+    places = element_features()[:, columns] * np.array(list(ELEMENT_WEIGHTS.values()))
     squares = ((places[:, None] - places[None]) ** 2).sum(-1)
     weights = np.exp(-squares / 2)
     np.fill_diagonal(weights, 0)

@@ -1,0 +1,1 @@
+"""The transformer of genes: tokens written one after another, in any order."""
