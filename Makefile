@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types layers docs unit slow bench hull-reference generator clean
+.PHONY: help setup demo test lint types layers docs unit slow bench hull-reference generator ranker clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -70,6 +70,10 @@ classifiers: setup ## Train the bundled classifiers again from the folder WYCKFL
 generator: setup ## Train the bundled generator again from the folder WYCKFLOW_DATA
 	@test -n "$$WYCKFLOW_DATA" || { echo "set WYCKFLOW_DATA to the folder of the data"; exit 1; }
 	@$(BIN)/python benchmarks/_generator_bundle.py
+
+ranker: setup ## Train the bundled ranker again from the folder WYCKFLOW_DATA
+	@test -n "$$WYCKFLOW_DATA" || { echo "set WYCKFLOW_DATA to the folder of the data"; exit 1; }
+	@$(BIN)/python benchmarks/_ranker_bundle.py
 
 clean: ## Remove what was built; data and databases stay
 	rm -rf build docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -75,6 +75,13 @@ class CampaignError(WyckflowError):
     """
 
 
+class ExportError(WyckflowError):
+    """A folder with an exported campaign cannot be written, or not be trusted.
+
+    Not a ValueError, which pydantic would hide in a report of its own.
+    """
+
+
 class ModelError(WyckflowError):
     """A model is not there, or cannot give what is asked of it."""
 
