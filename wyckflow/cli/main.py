@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import typer
 
@@ -67,38 +68,58 @@ app = typer.Typer(
     """,
     epilog="Any command explains itself: wyckflow COMMAND --help",
 )
-app.add_typer(database.app, name="db")
-app.add_typer(worker.app, name="worker")
-app.add_typer(data.app, name="data")
 hull.app.command("build", no_args_is_help=True)(hull_build.build)
 hull.app.add_typer(hull_fetch.app, name="fetch")
-app.add_typer(hull.app, name="hull")
-app.add_typer(campaign.app, name="campaign")
-app.add_typer(model.app, name="model")
-app.add_typer(dft.app, name="dft")
-app.add_typer(plot.app, name="plot")
-app.add_typer(classifier.app, name="classifier")
-app.add_typer(gene.app, name="gene")
-app.command("init")(init.init)
-app.command("submit", no_args_is_help=True)(submit.submit)
-app.command("run", no_args_is_help=True)(submit.run)
-app.command("build")(submit.build)
-app.command("status")(status.status)
-app.command("doctor")(doctor.doctor)
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("generate")(generate.generate)
-app.command("relax")(relax.relax)
-app.command("screen")(screen.screen)
-app.command("explain")(explain.explain)
-app.command("evaluate")(evaluate.evaluate)
-app.command("phonon")(phonon.phonon)
-app.command("predict-structure", no_args_is_help=True)(predict_structure.predict)
-app.command("masses")(electronic.masses)
-app.command("candidates")(candidates.candidates)
-app.command("report", no_args_is_help=True)(report.report)
-app.command("approve")(approve.approve)
-app.command("advance")(approve.advance)
+
+_START: Final = "Start"
+
+PANELS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
+    _START: {"demo": demo.demo, "init": init.init, "doctor": doctor.doctor},
+    "Campaigns, in a project": {
+        "submit": submit.submit,
+        "run": submit.run,
+        "status": status.status,
+        "campaign": campaign.app,
+        "build": submit.build,
+        "candidates": candidates.candidates,
+        "explain": explain.explain,
+        "report": report.report,
+        "plot": plot.app,
+        "approve": approve.approve,
+        "advance": approve.advance,
+    },
+    "Single steps, without a project": {
+        "generate": generate.generate,
+        "predict-structure": predict_structure.predict,
+        "screen": screen.screen,
+        "evaluate": evaluate.evaluate,
+        "relax": relax.relax,
+        "phonon": phonon.phonon,
+        "masses": electronic.masses,
+        "gene": gene.app,
+        "hull": hull.app,
+        "dft": dft.app,
+    },
+    "Data and models": {
+        "data": data.app,
+        "train": train.train,
+        "model": model.app,
+        "classifier": classifier.app,
+    },
+    "Database and workers": {"db": database.app, "worker": worker.app},
+}
+_NEEDS_ARGUMENTS: Final = {"submit", "run", "report", "predict-structure"}
+
+for _panel, _commands in PANELS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name, rich_help_panel=_panel)
+        else:
+            app.command(
+                _name,
+                no_args_is_help=_name in _NEEDS_ARGUMENTS,
+                rich_help_panel=_panel,
+            )(_command)
 
 
 @app.callback()
@@ -110,7 +131,7 @@ def main(
     """Discover new inorganic crystals by generative design, on a database."""
 
 
-@app.command()
+@app.command(rich_help_panel=_START)
 def version() -> None:
     """Print the versions of wyckflow and Python."""
     out.print(f"wyckflow {__version__} (Python {platform.python_version()})")
