@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -150,10 +151,11 @@ def predict(
         folder, found.proposal, found.relaxations, found.answer, title=title
     )
     _warn(found.proposal)
+    verdicts = _look_at_phonons(found, phonons) if phonons else {}
     if as_json:
-        out.print_json(found.answer.model_dump_json(exclude={"blob", "provenance"}))
+        answer = found.answer.model_dump(mode="json", exclude={"blob", "provenance"})
+        out.print_json(json.dumps(answer | {"phonons": verdicts}))
     else:
-        verdicts = _look_at_phonons(found, phonons) if phonons else {}
         _say_proposal(found.proposal)
         _show(found.answer, verdicts)
         say(f"{folder / PHASES}, {folder / FIGURE} and {folder / STRUCTURES}")

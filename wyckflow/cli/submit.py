@@ -249,12 +249,13 @@ def _run_with_progress(database: Database, name: str, folder: Path) -> LocalRun:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=out, transient=not out.is_terminal) as bar:
-        task = bar.add_task("begin", total=3)
+        task = bar.add_task("begin", total=None)
 
         def report(job: str, has_ended: bool) -> None:
             bar.update(task, description=job, advance=int(has_ended))
             if has_ended and job == "campaign plan":
-                bar.update(task, total=3 + (count_planned_jobs(database, name) or 0))
+                n_planned = count_planned_jobs(database, name) or 0
+                bar.update(task, total=bar.tasks[task].completed + n_planned)
 
         return run_round_locally(
             database,
