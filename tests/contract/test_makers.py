@@ -34,6 +34,7 @@ from wyckflow.makers.lattice import LatticeStabilityMaker
 from wyckflow.makers.order_phases import OrderPhasesMaker
 from wyckflow.makers.phonon import PhononMaker
 from wyckflow.makers.plan import PlanMaker
+from wyckflow.makers.predict import PredictMaker
 from wyckflow.makers.propose import ProposeMaker, read_question
 from wyckflow.makers.reference import CollectReferenceMaker, HullReferenceMaker
 from wyckflow.makers.relax import RelaxMaker
@@ -85,6 +86,7 @@ EXAMPLES = {
     VaspPreflightMaker: (CUBE,),
     CampaignFlowMaker: (),
     GenerateMaker: (),
+    PredictMaker: (GENES,),
     PlanMaker: (ScreeningDoc(n_genes=0, n_accepted=0, funnel=[]),),
     ShardFlowMaker: (GENES,),
     DemoFlowMaker: (GENES,),

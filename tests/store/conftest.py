@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,6 @@ from wyckflow.store.server import EmbeddedServer, temporary_server
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # so that this process and the workers agree on toy_jobs
-
-
-def wait_until(condition, *, what, seconds=60):
-    """Wait for something real to happen; a missed deadline is a failure, not a time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{what} did not happen within {seconds} s")
 
 
 @pytest.fixture

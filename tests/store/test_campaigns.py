@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import wait_until
+from waiting import wait_until
 
 from wyckflow.errors import CampaignError, ModelError, TargetError
 from wyckflow.flows.campaign import uuid_of_stage

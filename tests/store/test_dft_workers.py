@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 import pytest
-from conftest import wait_until
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
+from waiting import wait_until
 
 pytest.importorskip("atomate2", reason="install wyckflow[dft]")
 pytest.importorskip("ase", reason="install wyckflow[ml]")

@@ -6,11 +6,11 @@ import signal
 import time
 
 import pytest
-from conftest import wait_until
 from fireworks import FWorker
 from fireworks.core.rocket import Rocket
 from jobflow import Flow
 from toy_jobs import FanMaker, ToyMaker
+from waiting import wait_until
 
 from wyckflow.errors import ConfigurationError
 from wyckflow.makers._release import (

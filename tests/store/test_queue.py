@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import wait_until
 from toy_jobs import ToyMaker
+from waiting import wait_until
 
 import wyckflow
 from wyckflow.store.submit import submit

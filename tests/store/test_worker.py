@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from conftest import wait_until
 from jobflow import Flow
 from toy_jobs import FanMaker, ToyMaker, collect, kill_worker, make_unlabelled
+from waiting import wait_until
 
 from wyckflow.schemas.blob import unpack_arrays
 from wyckflow.store.submit import submit
