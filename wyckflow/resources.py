@@ -34,6 +34,7 @@ CATEGORY_BY_JOB_NAME: Final[dict[str, Category]] = {
     "classifier train": Category.GPU,
     "gene generate": Category.GPU,
     "gene propose": Category.GPU,
+    "gene predict": Category.GPU,
     "gene screen": Category.CPU,
     "campaign plan": Category.CPU,
     "chgnet relax": Category.GPU,

@@ -33,6 +33,7 @@ from wyckflow.cli import (
     model,
     phonon,
     plot,
+    predict,
     predict_structure,
     relax,
     report,
@@ -90,6 +91,7 @@ PANELS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
     },
     "Single steps, without a project": {
         "generate": generate.generate,
+        "predict": predict.predict,
         "predict-structure": predict_structure.predict,
         "screen": screen.screen,
         "evaluate": evaluate.evaluate,
@@ -108,7 +110,7 @@ PANELS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
     },
     "Database and workers": {"db": database.app, "worker": worker.app},
 }
-_NEEDS_ARGUMENTS: Final = {"submit", "run", "report", "predict-structure"}
+_NEEDS_ARGUMENTS: Final = {"submit", "run", "report", "predict", "predict-structure"}
 
 for _panel, _commands in PANELS.items():
     for _name, _command in _commands.items():

@@ -1,0 +1,274 @@
+"""``wyckflow predict``: properties of genes and crystals that people have."""
+
+from __future__ import annotations
+
+import csv
+import json
+from contextlib import ExitStack
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from wyckflow.cli.console import err, out
+from wyckflow.cli.options import JsonOption, ProjectOption
+from wyckflow.cli.predict_view import Summary, describe, show
+from wyckflow.crystal.gene import WyckoffGene
+from wyckflow.crystal.keys import pack_genes
+from wyckflow.errors import ConfigurationError, DatasetError, ModelError
+from wyckflow.makers.generate import load_generator
+from wyckflow.makers.predict import DEFAULT_DESCRIPTIONS, GenePredictor
+from wyckflow.relax.contract import RelaxOptions
+from wyckflow.relax.intake import Entry, open_intake
+from wyckflow.settings import WyckflowSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from wyckflow.store.connect import Database
+
+_BATCH = 2048
+
+
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="'bundled', a model's file, or a model registered in the project.",
+            show_default=False,
+        ),
+    ],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Crystals: tables with a column 'gene' or 'cif', text with a gene per "
+            "line, CIF, POSCAR, folders of these.",
+            show_default=False,
+        ),
+    ] = None,
+    gene: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gene",
+            "-g",
+            help="Such as '221 Sr:a Ti:b O:c'. Give it once per gene.",
+            show_default=False,
+        ),
+    ] = None,
+    campaign: Annotated[
+        str | None,
+        typer.Option(
+            "--campaign", "-c", help="Its candidates, too.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="CSV for all predictions.", show_default=False
+        ),
+    ] = None,
+    symprec: Annotated[
+        float,
+        typer.Option(help="Tolerance in A of the symmetry of structures.", min=1e-5),
+    ] = RelaxOptions().symprec,
+    n_descriptions: Annotated[
+        int,
+        typer.Option(
+            "--descriptions", help="Equivalent descriptions to average over.", min=1
+        ),
+    ] = DEFAULT_DESCRIPTIONS,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict properties of crystals, each with its uncertainty.
+
+    From the gene alone, which is the space group and which element sits where: of
+    a structure, neither cell nor coordinates are looked at. Estimates that order
+    crystals, on the scale of what the model learned from. What cannot be taken
+    is a row with its reason, and the rest goes on.
+
+    Example: wyckflow predict bundled genes.csv my-cifs/ -o predicted.csv
+
+    Example: wyckflow predict bundled --gene '221 Sr:a Ti:b O:c'
+
+    Example: wyckflow predict my-model --campaign oxides -o predicted.csv
+    """
+    _refuse_to_overwrite(output, files or [])
+    n_rows, entries = _open(files or [], gene or [], campaign, project, symprec)
+    predictor = _load(model, project, n_descriptions)
+    names = predictor.properties
+    summary = Summary()
+    with ExitStack() as stack:
+        write = _open_csv(output, names, stack) if output else None
+        report = _start_bar(n_rows, stack)
+        for row in _predict(predictor, entries):
+            summary.add(row, keep=as_json and output is None)
+            if write is not None:
+                write(row)
+            report()
+    if as_json:
+        out.print_json(json.dumps(describe(predictor, summary, output)))
+    else:
+        show(predictor, summary, output)
+    if not summary.n_predicted:
+        raise typer.Exit(1)
+
+
+# --- what comes in --------------------------------------------------------------------
+
+
+def _refuse_to_overwrite(output: Path | None, files: Sequence[Path]) -> None:
+    """Refuse to write into what is read."""
+    if output is not None and output.resolve() in [path.resolve() for path in files]:
+        raise ConfigurationError(
+            f"{str(output)!r} would be read and written at once; give another name "
+            "with --output."
+        )
+
+
+def _open(
+    files: list[Path],
+    genes: list[str],
+    campaign: str | None,
+    project: Path | None,
+    symprec: float,
+) -> tuple[int, Iterator[Entry]]:
+    """Look through all that came, and return how many rows it has."""
+    if not (files or genes or campaign):
+        raise DatasetError(
+            "No crystals came; give, after the model, a file, "
+            "--gene '221 Sr:a Ti:b O:c', or --campaign."
+        )
+    n_rows, parts = 0, []
+    if files or genes:
+        intake = open_intake(files, genes)
+        n_rows += len(intake)
+        parts.append(intake.entries(symprec=symprec))
+    if campaign:
+        from wyckflow.store.candidate_genes import count_candidates
+        from wyckflow.store.project import load_project
+
+        database = load_project(project).database()
+        n_rows += count_candidates(database, campaign)
+        parts.append(_read_campaign(database, campaign))
+    return n_rows, chain(*parts)
+
+
+def _read_campaign(database: Database, campaign: str) -> Iterator[Entry]:
+    """Yield the candidates of a campaign."""
+    from wyckflow.store.candidate_genes import iter_candidate_genes
+
+    for gene_id, text in iter_candidate_genes(database, campaign):
+        yield Entry(gene_id, f"campaign {campaign}", WyckoffGene.from_text(text))
+
+
+def _load(model: str, project: Path | None, n_descriptions: int) -> GenePredictor:
+    """Open a model from wherever it is."""
+    from wyckflow.ml.model_file import BUNDLED
+
+    here = WyckflowSettings.load()
+    source: Any = model
+    if model != BUNDLED and not Path(model).is_file():
+        from wyckflow.store.models import fetch_model
+        from wyckflow.store.project import load_project
+
+        try:
+            database = load_project(project).database()
+        except ConfigurationError as error:
+            raise ModelError(
+                f"There is no model {model!r}: give 'bundled', a model's file, or, "
+                "inside a project or with --project, the name of a registered model."
+            ) from error
+        source = fetch_model(database, model)
+    loaded = load_generator(source, here.device, here.threads)
+    return GenePredictor.load(*loaded, n_descriptions=n_descriptions)
+
+
+# --- predicting -----------------------------------------------------------------------
+
+
+def _predict(
+    predictor: GenePredictor, entries: Iterable[Entry]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row per entry, in order, some thousand at a time."""
+    iterator = iter(entries)
+    while part := list(islice(iterator, _BATCH)):
+        refusals = [_refuse(predictor, entry) for entry in part]
+        good = [
+            entry.gene
+            for entry, refusal in zip(part, refusals, strict=True)
+            if entry.gene is not None and not refusal
+        ]
+        values, errors = predictor.predict(pack_genes(good))
+        numbers = zip(values.tolist(), errors.tolist(), strict=True)
+        for entry, refusal in zip(part, refusals, strict=True):
+            row: dict[str, Any] = {"name": entry.name, "gene": "", "formula": ""}
+            if entry.gene is not None:
+                row |= {"gene": entry.gene.to_text(), "formula": entry.gene.formula}
+            if not refusal:
+                for name, value, error in zip(
+                    predictor.properties, *next(numbers), strict=True
+                ):
+                    row |= {name: value, f"{name}_deviation": error}
+            yield row | {"refusal": refusal, "source": entry.source}
+
+
+def _refuse(predictor: GenePredictor, entry: Entry) -> str:
+    """Say why an entry is not predicted; nothing if it is."""
+    if entry.gene is None:
+        return entry.refusal
+    if unknown := predictor.list_unknown(entry.gene):
+        return (
+            f"The model {predictor.name} learned from no crystal with "
+            f"{', '.join(unknown)}."
+        )
+    return ""
+
+
+def _start_bar(n_rows: int, stack: ExitStack) -> Callable[[], None]:
+    """Show a bar while the stack is open."""
+    progress = stack.enter_context(
+        Progress(
+            TextColumn("predicting"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            transient=True,
+        )
+    )
+    task = progress.add_task("crystals", total=n_rows)
+    return lambda: progress.advance(task)
+
+
+# --- what comes out -------------------------------------------------------------------
+
+
+def _open_csv(
+    path: Path, names: Sequence[str], stack: ExitStack
+) -> Callable[[dict[str, Any]], object]:
+    """Open a table, and return what writes a row into it."""
+    columns = ["name", "gene", "formula"]
+    numbers = [column for name in names for column in (name, f"{name}_deviation")]
+    try:
+        stream = stack.enter_context(path.open("w", newline="", encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{str(path)!r} cannot be written: {error}.") from error
+    writer = csv.DictWriter(
+        stream, [*columns, *numbers, "refusal", "source"], lineterminator="\n"
+    )
+    writer.writeheader()
+
+    def write(row: dict[str, Any]) -> None:
+        rounded = {name: f"{row[name]:.4f}" for name in numbers if name in row}
+        writer.writerow(row | rounded)
+
+    return write
