@@ -92,7 +92,7 @@ class WyckflowSettings(BaseSettings):
         description="Silence after which a worker is shown as lost, in seconds.",
     )
     rerun_after_s: float = Field(
-        default=90.0,
+        default=75.0,
         gt=0,
         description="Silence after which the job of a worker on another machine is run "
         "again, in seconds. A living worker that was only cut off for as long works "
