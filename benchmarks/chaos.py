@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _aftermath
 import _chaos
 from _bench import Record, make_record
 from pymongo.errors import PyMongoError
@@ -354,10 +355,13 @@ def report_on(
     if read_shards(calm) != read_shards(stormy):
         # Genes that share a batch decide the last digits of each other's energies.
         raise SystemExit("The campaigns were cut into other shards: run both anew.")
-    found = _chaos.compare(calm.database(), stormy.database(), campaign=CAMPAIGN)
+    found = _aftermath.compare(calm.database(), stormy.database(), campaign=CAMPAIGN)
     far = [loss for loss in storm.losses if loss.is_far or loss.how == "hung"]
     near = [loss for loss in storm.losses if loss not in far]
-    needed, work = _chaos.read_work(weather.folder), _chaos.read_work(storm.folder)
+    needed, work = (
+        _aftermath.read_work(weather.folder),
+        _aftermath.read_work(storm.folder),
+    )
     database = stormy.database()
     with database.client() as client:
         mongo = client[database.name]

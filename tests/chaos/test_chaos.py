@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 BENCHMARKS = Path(wyckflow.__file__).parents[1] / "benchmarks"
 sys.path[:0] = [str(HERE), str(BENCHMARKS)]
 
+import _aftermath  # noqa: E402
 import _chaos  # noqa: E402
 import toy_campaign  # noqa: E402
 
@@ -100,9 +101,9 @@ def check(database):
         WyckoffGene.from_text(text).gene_id: toy_campaign.energy_of(text)
         for text in genes
     }
-    found = _chaos.read_candidates(database, "toy")
+    found = _aftermath.read_candidates(database, "toy")
     assert {key: item["energy_per_atom"] for key, item in found.items()} == (
-        pytest.approx(wanted, abs=_chaos.ENERGY_TOLERANCE)
+        pytest.approx(wanted, abs=_aftermath.ENERGY_TOLERANCE)
     )
     assert {
         (item["stage"], item["outcome"])
@@ -139,5 +140,5 @@ def test_a_long_storm_changes_nothing(make_storm, database, seed):
     storm.disk = _chaos.mount_small_disk(storm.project.launch_folder)
     survive(storm, database, kinds=[None] * 25, between_s=(0.3, 3.0))
     check(database)
-    work = _chaos.read_work(storm.folder)
+    work = _aftermath.read_work(storm.folder)
     assert work.n_relaxed >= 80

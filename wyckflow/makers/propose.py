@@ -32,7 +32,6 @@ from wyckflow.schemas.structure_prediction import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from wyckflow.crystal.gene import WyckoffGene
     from wyckflow.ml.mpvae.generator import MultiPropertyVAE
     from wyckflow.ml.sampling.proposal import Chosen, Proposal, ProposalOptions
 
@@ -399,16 +398,3 @@ def _source_of(proposal: Proposal, place: int) -> GeneSource:
 def _number(value: np.float64) -> float | None:
     """Return a number, or None for what is none."""
     return None if np.isnan(value) else float(value)
-
-
-def list_genes(document: ProposalDoc) -> list[WyckoffGene]:
-    """Return the chosen genes as objects.
-
-    Parameters
-    ----------
-    document
-        Of a proposal.
-    """
-    from wyckflow.crystal.gene import WyckoffGene
-
-    return [WyckoffGene.from_text(text) for text in document.genes]

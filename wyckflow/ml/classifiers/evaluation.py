@@ -189,12 +189,6 @@ def find_reliability(
     return points
 
 
-def expected_calibration_error(points: list[ReliabilityPoint]) -> float:
-    """Return the mean distance of shares from scores, weighted by rows."""
-    n = sum(point.n for point in points)
-    return sum(point.n * abs(point.share - point.mean_score) for point in points) / n
-
-
 def quantile_edges(
     scores: NDArray[np.float64], n_bins: int
 ) -> list[tuple[float, float]]:

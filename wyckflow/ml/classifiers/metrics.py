@@ -120,22 +120,3 @@ def estimate_area(
         len(scores),
         n_resamples=_ROUNDS_OF_AREA,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class ReliabilityBin:
-    """Rows of similar score, and how many of them are positive.
-
-    Attributes
-    ----------
-    mean_score
-        What was predicted.
-    share
-        What was found.
-    n
-        Rows in the bin.
-    """
-
-    mean_score: float
-    share: Estimate
-    n: int
