@@ -73,7 +73,7 @@ def load_bands(path: Path) -> Bands:
                 parse_dos=True,
                 parse_projected_eigen=False,
             )
-    except Exception as error:
+    except Exception as error:  # a torn file fails the parser in any way
         raise BandsError(
             f"{file} cannot be read ({type(error).__name__}: {error}); the run ended "
             "early or the file is no vasprun.xml, repeat the calculation."

@@ -102,7 +102,7 @@ class Heartbeat:
     ) -> None:
         """Say that the worker leaves."""
         self._stop.set()
-        with suppress(PyMongoError):
+        with suppress(PyMongoError):  # others will notice the silence instead
             self._write(WorkerState.LEFT)
         self._mongo.client.close()
 
@@ -115,7 +115,7 @@ class Heartbeat:
                 self._idle_since = None  # the job may wait for the same database
                 continue
             if self._is_stuck():
-                with suppress(PyMongoError):
+                with suppress(PyMongoError):  # to say why is a courtesy
                     self._write(WorkerState.STUCK)
                 os.kill(os.getpid(), signal.SIGKILL)  # nothing less ends such a job
 

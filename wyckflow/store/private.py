@@ -157,7 +157,7 @@ def is_on_network(path: Path, *, mounts: Path = Path("/proc/self/mountinfo")) ->
         The table of mounts.
     """
     kind, depth = "", -1
-    with suppress(OSError):
+    with suppress(OSError):  # no such table: the kind stays unknown
         for line in mounts.read_text(errors="replace").split("\n"):
             fields, _, rest = line.partition(" - ")
             if not rest:

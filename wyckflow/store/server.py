@@ -389,7 +389,7 @@ def _terminate(files: ServerFolder, record: ServerRecord, deadline: float) -> No
             )
         time.sleep(_POLL_S)
     if record.socket.parent != files.path:
-        with suppress(OSError):
+        with suppress(OSError):  # not empty: somebody else's file lies there
             record.socket.parent.rmdir()
     with suppress(ServerError):  # a full disk is no reason why it should not have ended
         files.write_record(record.model_copy(update={"pid": None}))

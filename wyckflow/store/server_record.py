@@ -155,7 +155,7 @@ class ServerFolder:
     def find_pid(self, record: ServerRecord | None) -> int | None:
         """Return the process of the server, by mongod's own record or else by ours."""
         pids = []
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # no lock, or one that is being written
             pids.append(int((self.data / "mongod.lock").read_text()))
         if record is not None and record.pid is not None:
             pids.append(record.pid)
