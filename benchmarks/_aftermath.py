@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wyckflow.store.builder import CANDIDATES, build_candidates
+from wyckflow.store.candidates.builder import CANDIDATES, build_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wyckflow.store.connect import Database
+    from wyckflow.store.embedded.server import EmbeddedServer
     from wyckflow.store.project import Project
-    from wyckflow.store.server import EmbeddedServer
 
 CLOCK_SHIFT_S = -3600
 FULL_DISK_MB = 48
@@ -287,6 +287,12 @@ class Storm:
         """Jobs that may still run."""
         with self.database.client(timeout_ms=30_000) as client:
             return count_open(client[self.database.name])
+
+    def n_ended(self) -> int:
+        """Jobs that came to an end, good or bad."""
+        ended = {"state": {"$in": ["COMPLETED", "FIZZLED"]}}
+        with self.database.client(timeout_ms=30_000) as client:
+            return int(client[self.database.name].fireworks.count_documents(ended))
 
 
 def count_open(mongo: Any) -> int:

@@ -26,10 +26,10 @@ from monty.json import jsanitize
 from orchestration import make_genes
 from pymongo.monitoring import CommandListener
 
-from wyckflow.store.builder import build_candidates
-from wyckflow.store.campaign_funnel import read_funnel
-from wyckflow.store.campaign_progress import read_usage
-from wyckflow.store.recovery import Watch
+from wyckflow.store.campaign.funnel import read_funnel
+from wyckflow.store.campaign.progress import read_usage
+from wyckflow.store.candidates.builder import build_candidates
+from wyckflow.store.worker.recovery import Watch
 
 if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase

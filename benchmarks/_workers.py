@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from wyckflow.cli.init import prepare_own_project
 from wyckflow.settings import SETTINGS_FILE
+from wyckflow.store.embedded.server import EmbeddedServer
 from wyckflow.store.project import Project, load_project, write_private_yaml
-from wyckflow.store.server import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

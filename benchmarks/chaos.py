@@ -8,7 +8,8 @@ second, workers and the server are killed (SIGKILL) and stopped (SIGSTOP) at ran
 moments, a disk of 48 MB below the launches is filled, and one of the workers believes
 to be on another machine, whose clock is an hour behind. At the end, after ``wyckflow
 doctor --fix``, the candidates of both are compared. Several seeds make a long test of
-parts that each take minutes.
+parts that each take minutes. With ``--disturbances 0 --keep FOLDER`` the calm campaign
+is run alone, for storms that name it by ``--calm FOLDER``.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ from _bench import Record, make_record
 from pymongo.errors import PyMongoError
 
 from wyckflow.settings import WyckflowSettings
-from wyckflow.store.campaign_file import parse_campaign
-from wyckflow.store.campaigns import submit_campaign
+from wyckflow.store.campaign.file import parse_campaign
+from wyckflow.store.campaign.rounds import submit_campaign
 from wyckflow.store.connect import Database
+from wyckflow.store.embedded.server import temporary_server
 from wyckflow.store.indexes import create_indexes
 from wyckflow.store.project import Project, load_project
-from wyckflow.store.server import temporary_server
 
 if TYPE_CHECKING:
     from wyckflow.schemas.campaign import CampaignSpec
-    from wyckflow.store.server import EmbeddedServer
+    from wyckflow.store.embedded.server import EmbeddedServer
 
 CAMPAIGN = "storm"
 NOTICED_WITHIN_S = 120
@@ -58,7 +59,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write records here")
     parser.add_argument("--seed", type=int, default=0, help="of genes and disturbances")
     parser.add_argument("--genes", type=int, help="genes of the campaign")
-    parser.add_argument("--disturbances", type=int, help="how many at most")
+    parser.add_argument(
+        "--disturbances", type=int, help="how many at most; with 0, the calm run alone"
+    )
     parser.add_argument("--minutes", type=float, help="calm down after about so many")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs here")
     parser.add_argument(
@@ -71,12 +74,19 @@ def main() -> int:
             folder=options.keep or Path(temporary),
             calm_before=options.calm,
             n_genes=options.genes or (60 if options.quick else 500),
-            n_most=options.disturbances or (5 if options.quick else 25),
+            n_most=(
+                (5 if options.quick else 25)
+                if options.disturbances is None
+                else options.disturbances
+            ),
             seed=options.seed,
             storm_seed=options.seed if options.storm is None else options.storm,
             until=time.monotonic() + 60 * (options.minutes or LONGEST_MINUTES),
         )
         plan.folder.mkdir(parents=True, exist_ok=True)
+        if not plan.n_most:
+            run_calm(plan)
+            return 0
         report = run_both(plan)
     print(json.dumps(report, indent=1))
     if options.json:
@@ -144,6 +154,22 @@ def run_both(plan: Plan) -> dict[str, Any]:
             "other_host": _chaos.can_unshare(),
             "doctor": doctor,
         }
+
+
+def run_calm(plan: Plan) -> None:
+    """Run the undisturbed campaign alone, and leave it for later.
+
+    Parameters
+    ----------
+    plan
+        Sizes, seeds and folders.
+    """
+    with temporary_server(plan.folder / "calm-server", ephemeral=False) as server:
+        project = prepare(server, plan.folder / "calm")
+        weather = make_storm(
+            server, project, plan.folder / "calm-logs", 0, is_far=False
+        )
+        print(f"calm: {run_one(weather, plan, n_most=0)} s", flush=True)
 
 
 def run_storm(server: EmbeddedServer, plan: Plan) -> tuple[float, _chaos.Storm]:
@@ -276,7 +302,7 @@ def rage(storm: _chaos.Storm, n_most: int, until: float) -> None:
 
 
 def wait_for_end(storm: _chaos.Storm) -> None:
-    """Wait until no job can run any more.
+    """Wait until no job can run any more, as long as some come to an end.
 
     Parameters
     ----------
@@ -284,9 +310,14 @@ def wait_for_end(storm: _chaos.Storm) -> None:
         The campaign.
     """
     deadline = time.monotonic() + PATIENCE_S
+    n_ended = -1
     while is_open(storm) or storm.is_busy:
+        with suppress(PyMongoError):
+            n_before, n_ended = n_ended, storm.n_ended()
+            if n_ended != n_before:
+                deadline = time.monotonic() + PATIENCE_S
         if time.monotonic() > deadline:
-            print("the campaign did not end in time")
+            print("the campaign stands still", flush=True)
             return
         storm.tend()
         time.sleep(0.5)

@@ -37,7 +37,7 @@ from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.flows.campaign import CampaignFlowMaker, identity_of
 from wyckflow.schemas.campaign import CampaignSpec
 from wyckflow.schemas.target import PAPER_TARGET
-from wyckflow.store.campaign_funnel import read_funnel
+from wyckflow.store.campaign.funnel import read_funnel
 from wyckflow.store.submit import submit
 
 if TYPE_CHECKING:

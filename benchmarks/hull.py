@@ -31,12 +31,12 @@ from pymatgen.core import Composition
 from wyckflow.crystal._elements import SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import ServerError
-from wyckflow.store.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
 from wyckflow.store.connect import Database
+from wyckflow.store.embedded.server import temporary_server
 from wyckflow.store.indexes import create_indexes
 from wyckflow.store.references import ReferenceLedger
 from wyckflow.store.rerank import insert_phases
-from wyckflow.store.server import temporary_server
 from wyckflow.thermo.composition import Compositions, parse_system
 from wyckflow.thermo.entry import EnergyKind, ReferenceEntry
 from wyckflow.thermo.hull import Hull

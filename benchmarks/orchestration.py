@@ -47,7 +47,7 @@ from wyckflow.flows.campaign import CampaignFlowMaker, identity_of
 from wyckflow.flows.shard import ShardFlowMaker
 from wyckflow.makers.hull import HullMaker
 from wyckflow.schemas.campaign import CampaignSpec
-from wyckflow.store.query import find_candidates
+from wyckflow.store.candidates.query import find_candidates
 from wyckflow.store.submit import submit
 
 if TYPE_CHECKING:

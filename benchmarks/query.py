@@ -23,11 +23,11 @@ from rich.progress import track
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.schemas.candidate import CandidateDoc
-from wyckflow.store.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.query import BEST_FIRST, Candidates
 from wyckflow.store.connect import Database
+from wyckflow.store.embedded.server import temporary_server
 from wyckflow.store.indexes import create_indexes
-from wyckflow.store.query import BEST_FIRST, Candidates
-from wyckflow.store.server import temporary_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,7 +164,7 @@ def answer(
 
 def to_query(question: dict[str, Any]) -> dict[str, Any]:
     """Return the query of MongoDB behind a question."""
-    from wyckflow.store.where import parse_where
+    from wyckflow.store.candidates.where import parse_where
 
     query = parse_where(question.get("where", ""), list(CandidateDoc.model_fields))
     if campaign := question.get("campaign"):

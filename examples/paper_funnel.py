@@ -18,7 +18,7 @@ from pathlib import Path
 from wyckflow.cli.submit import run_campaign
 from wyckflow.errors import WyckflowError
 from wyckflow.schemas.target import PAPER_TARGET
-from wyckflow.store.campaign_file import parse_campaign
+from wyckflow.store.campaign.file import parse_campaign
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--genes", type=int, default=2000, help="to generate")

@@ -9,9 +9,9 @@ import argparse
 import sys
 
 from wyckflow.errors import WyckflowError
-from wyckflow.store.builder import build_candidates
+from wyckflow.store.candidates.builder import build_candidates
+from wyckflow.store.candidates.query import Candidates
 from wyckflow.store.project import load_project
-from wyckflow.store.query import Candidates
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--campaign", required=True)

@@ -59,7 +59,7 @@ def job_store():
 def mongo_server(tmp_path_factory):
     """The embedded server, started once; tests that need it skip where none runs."""
     from wyckflow.errors import ServerError
-    from wyckflow.store.server import EmbeddedServer
+    from wyckflow.store.embedded.server import EmbeddedServer
 
     server = EmbeddedServer(tmp_path_factory.mktemp("mongo"))
     try:

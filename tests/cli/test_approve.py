@@ -13,7 +13,7 @@ pytest.importorskip("atomate2", reason="install wyckflow[dft]")
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.schemas.campaign import CampaignDoc, CampaignSpec
 from wyckflow.schemas.screening import Verdict
-from wyckflow.store.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
 
 pytestmark = pytest.mark.mongo
 

@@ -8,7 +8,7 @@ import pytest
 
 from wyckflow.schemas.campaign import CampaignDoc, CampaignSpec, RoundDoc
 from wyckflow.schemas.candidate import CandidateDoc
-from wyckflow.store.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
 
 pytestmark = pytest.mark.mongo
 

@@ -10,7 +10,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from wyckflow.crystal.gene import WyckoffGene
-from wyckflow.store.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
 
 pytestmark = pytest.mark.mongo
 

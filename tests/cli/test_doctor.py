@@ -125,8 +125,8 @@ def test_a_lost_job_is_named_and_made_ready_again(findings, project, database):
     from fireworks import FWorker
     from toy_jobs import ToyMaker
 
-    from wyckflow.store.heartbeat import Heartbeat
     from wyckflow.store.submit import submit
+    from wyckflow.store.worker.heartbeat import Heartbeat
 
     (fw_id,) = submit(ToyMaker().make(1), campaign="c", database=database)
     launchpad = database.launchpad()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from wyckflow.schemas.candidate import CandidateDoc, StageVerdict
-from wyckflow.store.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
 
 pytestmark = pytest.mark.mongo
 

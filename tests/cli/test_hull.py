@@ -8,8 +8,8 @@ import pytest
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.schemas.candidate import StageOutcome
-from wyckflow.store.builder import new_candidate
-from wyckflow.store.query import find_candidates
+from wyckflow.store.candidates.builder import new_candidate
+from wyckflow.store.candidates.query import find_candidates
 from wyckflow.store.references import ReferenceLedger
 from wyckflow.thermo.entry import ReferenceEntry
 from wyckflow.thermo.reference import ReferenceSet

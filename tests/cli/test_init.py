@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from wyckflow.store.connect import Database
+from wyckflow.store.embedded.server import EmbeddedServer
 from wyckflow.store.project import load_project, without_password
-from wyckflow.store.server import EmbeddedServer
 
 pytestmark = pytest.mark.mongo
 

@@ -204,7 +204,7 @@ def test_what_is_read_is_not_overwritten(wyckflow, tiny_model, genes_csv):
 
 @pytest.mark.mongo
 def test_candidates_of_a_campaign_by_a_registered_model(wyckflow, tiny_model, project):
-    from wyckflow.store.builder import CANDIDATES, new_candidate
+    from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
 
     database = project.database()
     items = [new_candidate("salts", WyckoffGene.from_text(text)) for text in GENES]

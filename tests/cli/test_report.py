@@ -95,7 +95,7 @@ def test_a_campaign_becomes_a_page_markdown_and_figures(wyckflow, campaign, tmp_
 def test_a_report_is_made_without_the_model_too(wyckflow, project, database, tmp_path):
     """What the model would tell is left out, and a line says why."""
     from wyckflow.schemas.campaign import CampaignDoc
-    from wyckflow.store.campaign_record import CAMPAIGNS
+    from wyckflow.store.campaign.record import CAMPAIGNS
 
     card = {"number": 0, "n_genes": 5, "model_id": "ab" * 32, "model_name": "gone"}
     campaign = CampaignDoc.model_validate(

@@ -35,7 +35,7 @@ def test_status_counts_by_name_kind_and_state(wyckflow, project, database):
 
 @pytest.mark.mongo
 def test_a_worker_that_fell_silent_is_shown_as_lost(wyckflow, project, database):
-    from wyckflow.store.heartbeat import WORKERS, Heartbeat
+    from wyckflow.store.worker.heartbeat import WORKERS, Heartbeat
 
     beat = Heartbeat(database, "w-cpu-1", "cpu", period_s=60, current_job=lambda: None)
     with beat, database.client() as client:

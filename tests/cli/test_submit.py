@@ -9,9 +9,9 @@ import re
 import pytest
 import yaml
 
-from wyckflow.store.campaign_file import read_campaign_file, write_template
-from wyckflow.store.campaign_record import read_campaign
-from wyckflow.store.query import find_candidates
+from wyckflow.store.campaign.file import read_campaign_file, write_template
+from wyckflow.store.campaign.record import read_campaign
+from wyckflow.store.candidates.query import find_candidates
 
 pytestmark = pytest.mark.mongo
 

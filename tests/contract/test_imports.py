@@ -110,4 +110,4 @@ def test_importing_any_module_warns_of_nothing_and_prints_nothing():
 
 def test_every_module_was_imported():
     modules = set(probe()["modules"])
-    assert {"wyckflow.crystal.gene", "wyckflow.store.worker"} <= modules
+    assert {"wyckflow.crystal.gene", "wyckflow.store.worker.loop"} <= modules

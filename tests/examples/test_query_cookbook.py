@@ -6,7 +6,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from wyckflow.crystal.gene import WyckoffGene
-from wyckflow.store.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
 
 SCRIPT = "query_cookbook.py"
 FOUND = {"225 Na:a Cl:b": 0.03, "225 Mg:a O:b": 0.01, "221 Cs:a Cl:b": 0.02}

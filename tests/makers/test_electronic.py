@@ -15,7 +15,7 @@ from pymatgen.electronic_structure.core import Spin
 from wyckflow.makers.electronic import ElectronicMaker, take_bands
 from wyckflow.schemas.candidate import CandidateDoc
 from wyckflow.schemas.electronic import BandKind, ElectronicDoc, FitQuality
-from wyckflow.store.joins import JOINS
+from wyckflow.store.candidates.joins import JOINS
 
 GENE = "221 Sr:a Ti:b O:c"
 MASS = 7.619964 / 2  # a band of E = MASS k^2 has the mass of the free electron

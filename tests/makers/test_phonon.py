@@ -26,7 +26,7 @@ from wyckflow.schemas.relaxation import (
 )
 from wyckflow.schemas.screening import Verdict
 from wyckflow.schemas.structures import pack_structures
-from wyckflow.store.joins import JOINS
+from wyckflow.store.candidates.joins import JOINS
 
 SMALL = PhononMaker(min_length=5.0)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from wyckflow.errors import ServerError
-from wyckflow.store.mongod import find_mongod
-from wyckflow.store.server import EmbeddedServer, temporary_server
+from wyckflow.store.embedded.mongod import find_mongod
+from wyckflow.store.embedded.server import EmbeddedServer, temporary_server
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # so that this process and the workers agree on toy_jobs

@@ -26,9 +26,9 @@ from wyckflow.schemas.screening import (
     pack_verdicts,
 )
 from wyckflow.schemas.structures import pack_structures
-from wyckflow.store.builder import build_candidates
+from wyckflow.store.candidates.builder import build_candidates
+from wyckflow.store.candidates.query import find_candidates
 from wyckflow.store.connect import Database
-from wyckflow.store.query import find_candidates
 
 pytestmark = pytest.mark.mongo
 
@@ -223,7 +223,7 @@ def test_genes_joined_some_at_a_time_come_out_the_same(database, put, monkeypatc
     put(screening(*rows), uuid="s", name="gene screen")
     whole = build_candidates(database, campaign="c")
     before = plain(find(database))
-    monkeypatch.setattr("wyckflow.store.builder.GENES_AT_ONCE", 2)
+    monkeypatch.setattr("wyckflow.store.candidates.builder.GENES_AT_ONCE", 2)
     again = build_candidates(database, campaign="c", from_scratch=True)
     assert plain(find(database)) == before
     assert (whole.n_candidates, again.n_candidates) == (8, 8)

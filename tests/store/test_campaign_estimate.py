@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wyckflow.schemas.campaign import CampaignSpec
-from wyckflow.store.campaign_costs import read_costs
-from wyckflow.store.campaign_estimate import (
+from wyckflow.store.campaign.costs import read_costs
+from wyckflow.store.campaign.estimate import (
     BEFORE_ANY,
     StageCost,
     estimate_round,

@@ -10,24 +10,24 @@ import pytest
 
 from wyckflow.errors import CampaignError, ExportError
 from wyckflow.schemas.campaign import CampaignState
-from wyckflow.store import campaign_folder as layout
-from wyckflow.store.builder import CANDIDATES, build_candidates
-from wyckflow.store.campaign_export import export_campaign
-from wyckflow.store.campaign_file import parse_campaign, read_campaign_file
-from wyckflow.store.campaign_funnel import read_funnel
-from wyckflow.store.campaign_import import import_campaign
-from wyckflow.store.campaign_progress import advance_campaign, read_usage
-from wyckflow.store.campaign_record import mark_campaign, read_campaign
-from wyckflow.store.campaign_register import register_campaign
-from wyckflow.store.campaigns import extend_campaign, submit_campaign
-from wyckflow.store.candidate_files import COLUMNS, column_types
+from wyckflow.store.campaign.file import parse_campaign, read_campaign_file
+from wyckflow.store.campaign.funnel import read_funnel
+from wyckflow.store.campaign.local import run_round_locally
+from wyckflow.store.campaign.progress import advance_campaign, read_usage
+from wyckflow.store.campaign.record import mark_campaign, read_campaign
+from wyckflow.store.campaign.register import register_campaign
+from wyckflow.store.campaign.rounds import extend_campaign, submit_campaign
+from wyckflow.store.candidates.builder import CANDIDATES, build_candidates
+from wyckflow.store.candidates.explain import explain_candidate
+from wyckflow.store.candidates.files import COLUMNS, column_types
+from wyckflow.store.candidates.query import Candidates, find_candidates
 from wyckflow.store.connect import Database
-from wyckflow.store.explain import explain_candidate
+from wyckflow.store.embedded.server import temporary_server
+from wyckflow.store.exchange import folder as layout
+from wyckflow.store.exchange.exporting import export_campaign
+from wyckflow.store.exchange.importing import import_campaign
 from wyckflow.store.indexes import create_indexes
-from wyckflow.store.local import run_round_locally
-from wyckflow.store.query import Candidates, find_candidates
 from wyckflow.store.references import ReferenceLedger
-from wyckflow.store.server import temporary_server
 
 pytestmark = pytest.mark.mongo
 
@@ -161,8 +161,8 @@ def test_an_imported_campaign_can_be_extended_with_its_model(exported, database)
 def test_crystals_that_went_to_vasp_are_not_sent_again(exported, database, tmp_path):
     """An imported campaign is paused, and its gates that were passed stay passed."""
     from wyckflow.makers._identity import job_uuid
-    from wyckflow.store.approvals import APPROVALS, GATE_JOB, identity_of
-    from wyckflow.store.gate import approve_candidates, open_gate
+    from wyckflow.store.gate.approvals import APPROVALS, GATE_JOB, identity_of
+    from wyckflow.store.gate.sending import approve_candidates, open_gate
 
     pytest.importorskip("atomate2", reason="install wyckflow[dft]")
     import_campaign(database, exported)
@@ -334,7 +334,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(source, tmp_path, monke
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wyckflow.store.campaign_export.write_readme", fail)
+    monkeypatch.setattr("wyckflow.store.exchange.exporting.write_readme", fail)
     with pytest.raises(ExportError, match="No space left"):
         export_campaign(source, "salts", tmp_path / "new", parquet=False)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from wyckflow.errors import CampaignError
-from wyckflow.store.campaign_costs import JobCost
-from wyckflow.store.campaign_progress import Usage
-from wyckflow.store.campaign_status import estimate_time_left, read_campaign_status
+from wyckflow.store.campaign.costs import JobCost
+from wyckflow.store.campaign.progress import Usage
+from wyckflow.store.campaign.status import estimate_time_left, read_campaign_status
 from wyckflow.store.monitor import JobRow, Status, WorkerRow
 
 

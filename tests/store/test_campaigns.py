@@ -8,19 +8,19 @@ from waiting import wait_until
 from wyckflow.errors import CampaignError, ModelError, TargetError
 from wyckflow.flows.campaign import uuid_of_stage
 from wyckflow.schemas.campaign import CampaignState
-from wyckflow.store.campaign_file import parse_campaign
-from wyckflow.store.campaign_funnel import read_funnel
-from wyckflow.store.campaign_progress import (
+from wyckflow.store.campaign.file import parse_campaign
+from wyckflow.store.campaign.funnel import read_funnel
+from wyckflow.store.campaign.progress import (
     Usage,
     advance_campaign,
     read_usage,
     rest_hours,
 )
-from wyckflow.store.campaign_record import campaign_names, read_campaign
-from wyckflow.store.campaigns import extend_campaign, submit_campaign
-from wyckflow.store.explain import explain_candidate
+from wyckflow.store.campaign.record import campaign_names, read_campaign
+from wyckflow.store.campaign.rounds import extend_campaign, submit_campaign
+from wyckflow.store.candidates.explain import explain_candidate
+from wyckflow.store.candidates.query import find_candidates
 from wyckflow.store.models import find_model, list_models
-from wyckflow.store.query import find_candidates
 
 pytestmark = pytest.mark.mongo
 

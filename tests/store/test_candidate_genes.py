@@ -6,8 +6,8 @@ import pytest
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import CampaignError
-from wyckflow.store.builder import CANDIDATES, new_candidate
-from wyckflow.store.candidate_genes import count_candidates, iter_candidate_genes
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.genes import count_candidates, iter_candidate_genes
 
 pytestmark = pytest.mark.mongo
 

@@ -7,7 +7,7 @@ from jobflow import Flow
 from toy_jobs import ToyMaker
 
 from wyckflow.errors import CampaignError
-from wyckflow.store.control import (
+from wyckflow.store.campaign.control import (
     cancel_campaign,
     pause_campaign,
     resume_campaign,

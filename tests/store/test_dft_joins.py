@@ -14,7 +14,7 @@ from wyckflow.schemas.dft import (
 )
 from wyckflow.schemas.phonon import LatticeStability
 from wyckflow.schemas.screening import Verdict
-from wyckflow.store.joins import JOINS
+from wyckflow.store.candidates.joins import JOINS
 
 GENE = "221 Sr:a Ti:b O:c"
 PARTS = {join.job_name: join.parts for join in JOINS}

@@ -16,10 +16,10 @@ from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.flows.dft import DftFlowMaker
 from wyckflow.schemas.campaign import CampaignDoc, CampaignSpec
 from wyckflow.schemas.screening import Verdict
-from wyckflow.store.builder import build_candidates, new_candidate
-from wyckflow.store.control import retry_campaign
-from wyckflow.store.dft_progress import read_dft_progress
-from wyckflow.store.query import find_candidates
+from wyckflow.store.campaign.control import retry_campaign
+from wyckflow.store.candidates.builder import build_candidates, new_candidate
+from wyckflow.store.candidates.query import find_candidates
+from wyckflow.store.gate.progress import read_dft_progress
 from wyckflow.store.submit import submit
 from wyckflow.vasp.simulator.potcars import write_potcars
 

@@ -8,9 +8,9 @@ from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import QueryError
 from wyckflow.makers.screen import ScreenMaker
 from wyckflow.schemas.screening import Verdict
-from wyckflow.store.builder import CANDIDATES, build_candidates
+from wyckflow.store.candidates.builder import CANDIDATES, build_candidates
+from wyckflow.store.candidates.explain import explain_candidate
 from wyckflow.store.connect import OUTPUTS
-from wyckflow.store.explain import explain_candidate
 
 pytestmark = pytest.mark.mongo
 

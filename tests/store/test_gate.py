@@ -16,14 +16,14 @@ from wyckflow.schemas.campaign import CampaignDoc, CampaignSpec, CampaignState
 from wyckflow.schemas.dft import GateOpener
 from wyckflow.schemas.phonon import LatticeStability
 from wyckflow.schemas.screening import Verdict
-from wyckflow.store import gate as gates
-from wyckflow.store.approvals import keep_gate, list_approvals
-from wyckflow.store.builder import new_candidate
-from wyckflow.store.campaign_record import mark_campaign
-from wyckflow.store.dft_progress import read_dft_progress
-from wyckflow.store.gate import approve_candidates, list_waiting, open_gate
-from wyckflow.store.gatekeeper import GateKeeper
-from wyckflow.store.stopped import audit_stopped
+from wyckflow.store.campaign.record import mark_campaign
+from wyckflow.store.candidates.builder import new_candidate
+from wyckflow.store.gate import sending as gates
+from wyckflow.store.gate.approvals import keep_gate, list_approvals
+from wyckflow.store.gate.keeper import GateKeeper
+from wyckflow.store.gate.progress import read_dft_progress
+from wyckflow.store.gate.sending import approve_candidates, list_waiting, open_gate
+from wyckflow.store.gate.stopped import audit_stopped
 
 pytestmark = pytest.mark.mongo
 
@@ -177,7 +177,7 @@ def test_what_users_approve_counts_for_the_budget_of_the_rule(database, begin):
 
 def test_what_was_not_relaxed_cannot_be_approved(database, begin, mongo):
     begin({"NaCl": None}, changes={"structure": None})
-    from wyckflow.store.query import find_candidates
+    from wyckflow.store.candidates.query import find_candidates
 
     with pytest.raises(QueryError, match="was not relaxed"):
         approve_candidates(
@@ -277,7 +277,7 @@ def test_a_worker_looks_only_where_something_has_ended(database, mongo, begin):
 
 
 def test_the_funnel_counts_what_dft_said(database, mongo):
-    from wyckflow.store.campaign_funnel import read_funnel
+    from wyckflow.store.campaign.funnel import read_funnel
 
     rows = [
         ("gamma phonon", "stable", ""),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from wyckflow.errors import ServerError
-from wyckflow.store import mongod
-from wyckflow.store.mongod import build_command, find_mongod, read_version
+from wyckflow.store.embedded import mongod
+from wyckflow.store.embedded.mongod import build_command, find_mongod, read_version
 
 
 def write_program(folder, script):

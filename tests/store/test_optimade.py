@@ -10,8 +10,8 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from wyckflow.crystal.gene import WyckoffGene
-from wyckflow.store.builder import new_candidate
-from wyckflow.store.optimade import head_lines, structure_entry
+from wyckflow.store.candidates.builder import new_candidate
+from wyckflow.store.exchange.optimade import head_lines, structure_entry
 
 FACES = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
 CRYSTALS = {

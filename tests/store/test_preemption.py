@@ -12,9 +12,13 @@ from fireworks import FWorker
 from fireworks.core.rocket import Rocket
 from toy_jobs import ToyMaker
 
-from wyckflow.store import preemption
-from wyckflow.store.preemption import LEAVE_SIGNALS, Preempted, PreemptibleLaunchPad
 from wyckflow.store.submit import submit
+from wyckflow.store.worker import preemption
+from wyckflow.store.worker.preemption import (
+    LEAVE_SIGNALS,
+    Preempted,
+    PreemptibleLaunchPad,
+)
 
 pytestmark = pytest.mark.mongo
 
@@ -109,7 +113,7 @@ def test_a_finished_job_is_stored_even_if_a_signal_comes_at_its_end(
 def test_the_programs_that_a_job_started_end_with_it():
     script = """
 import subprocess, sys
-from wyckflow.store.preemption import end_child_processes
+from wyckflow.store.worker.preemption import end_child_processes
 shell = subprocess.Popen(["/bin/sh", "-c", "sleep 60 & wait"])
 end_child_processes()
 sys.exit(shell.wait(10) == 0)

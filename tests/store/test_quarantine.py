@@ -20,15 +20,15 @@ from wyckflow.makers._release import (
     release_text,
 )
 from wyckflow.makers._running import when_stored
-from wyckflow.store.control import retry_campaign
-from wyckflow.store.failure import gave_up_itself, ran_out_of_room
+from wyckflow.store.campaign.control import retry_campaign
 from wyckflow.store.fence import FencedJobStore, Superseded
 from wyckflow.store.monitor import read_status, read_traceback
-from wyckflow.store.preemption import PreemptibleLaunchPad
-from wyckflow.store.recovery import Loss, LostJob, rerun_lost_job
-from wyckflow.store.repair import TornJob, TornWatch, drop_known_children, mend
-from wyckflow.store.room import LEAST_FREE_MB, Room
 from wyckflow.store.submit import submit
+from wyckflow.store.worker.failure import gave_up_itself, ran_out_of_room
+from wyckflow.store.worker.preemption import PreemptibleLaunchPad
+from wyckflow.store.worker.recovery import Loss, LostJob, rerun_lost_job
+from wyckflow.store.worker.repair import TornJob, TornWatch, drop_known_children, mend
+from wyckflow.store.worker.room import LEAST_FREE_MB, Room
 
 WORKER = FWorker("w", ["cpu", "gpu"])
 mongo_only = pytest.mark.mongo

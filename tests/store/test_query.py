@@ -6,8 +6,8 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from wyckflow.crystal.gene import WyckoffGene
-from wyckflow.store.builder import CANDIDATES, new_candidate
-from wyckflow.store.query import FIELDS, Candidates
+from wyckflow.store.candidates.builder import CANDIDATES, new_candidate
+from wyckflow.store.candidates.query import FIELDS, Candidates
 
 pytestmark = pytest.mark.mongo
 

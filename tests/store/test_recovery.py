@@ -10,9 +10,15 @@ import pytest
 from fireworks import FWAction, FWorker
 from toy_jobs import ToyMaker
 
-from wyckflow.store.heartbeat import WORKERS, Heartbeat, boot_id, is_gone_from_here
-from wyckflow.store.process import start_mark
-from wyckflow.store.recovery import (
+from wyckflow.store.embedded.process import start_mark
+from wyckflow.store.submit import submit
+from wyckflow.store.worker.heartbeat import (
+    WORKERS,
+    Heartbeat,
+    boot_id,
+    is_gone_from_here,
+)
+from wyckflow.store.worker.recovery import (
     MAX_TRIES,
     Fate,
     Loss,
@@ -22,7 +28,6 @@ from wyckflow.store.recovery import (
     forgive,
     rerun_lost_job,
 )
-from wyckflow.store.submit import submit
 
 pytestmark = pytest.mark.mongo
 
@@ -210,7 +215,7 @@ def test_a_lost_job_is_tried_three_times_and_a_pardon_gives_it_all_again(
 
 
 def test_a_job_that_had_got_on_is_not_to_blame(take, launchpad, monkeypatch):
-    monkeypatch.setattr("wyckflow.store.recovery.MAX_INTERRUPTIONS", 5)
+    monkeypatch.setattr("wyckflow.store.worker.recovery.MAX_INTERRUPTIONS", 5)
     fw_id, beat = take()
     fates = []
     for _ in range(6):
@@ -261,7 +266,7 @@ def test_a_heartbeat_holds_both_clocks_and_the_version(database, launchpad):
 STUCK = """
 import sys, time
 from wyckflow.store.connect import Database
-from wyckflow.store.heartbeat import Heartbeat
+from wyckflow.store.worker.heartbeat import Heartbeat
 database = Database(sys.argv[1], sys.argv[2])
 options = {"period_s": 0.1, "stuck_after_s": 0.5}
 with Heartbeat(database, "w", "cpu", current_job=lambda: 7, **options):

@@ -10,10 +10,10 @@ from jobflow import Flow
 from pymongo.errors import AutoReconnect
 from toy_jobs import FanMaker, ToyMaker
 
-from wyckflow.store.failure import was_cut_off
-from wyckflow.store.preemption import PreemptibleLaunchPad
-from wyckflow.store.repair import archive_orphans, find_torn_jobs, mend
 from wyckflow.store.submit import submit
+from wyckflow.store.worker.failure import was_cut_off
+from wyckflow.store.worker.preemption import PreemptibleLaunchPad
+from wyckflow.store.worker.repair import archive_orphans, find_torn_jobs, mend
 
 pytestmark = pytest.mark.mongo
 
@@ -151,7 +151,7 @@ def test_children_without_a_workflow_are_put_aside(launchpad, parent):
 
 
 def test_a_worker_puts_aside_a_job_without_a_workflow(database, parent, monkeypatch):
-    from wyckflow.store import preemption
+    from wyckflow.store.worker import preemption
 
     monkeypatch.setattr(preemption, "WORKFLOW_FOLLOWS_S", 0.1)
     pad = PreemptibleLaunchPad(**database.launchpad_options())

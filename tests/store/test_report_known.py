@@ -9,7 +9,7 @@ import pytest
 
 from wyckflow.screening.novelty.judge import NoveltyLevel
 from wyckflow.screening.novelty.known import KnownGenes
-from wyckflow.store.report_known import find_known
+from wyckflow.store.evidence.known import find_known
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

@@ -55,7 +55,7 @@ def store_output(database):
 
 
 def read(database, candidate):
-    from wyckflow.store.report_outputs import read_evidence
+    from wyckflow.store.evidence.outputs import read_evidence
 
     notes = []
     found = read_evidence(database, "salts", [candidate], notes)
@@ -69,7 +69,7 @@ def test_bands_of_a_crystal_are_found_and_drawn(database, store_output):
     from wyckflow.makers._identity import job_uuid
     from wyckflow.makers.electronic import take_bands
     from wyckflow.report.page.band_lines import draw_electrons
-    from wyckflow.store.approvals import identity_of
+    from wyckflow.store.gate.approvals import identity_of
 
     candidate = make_candidate(0)
     bands = make_bands()

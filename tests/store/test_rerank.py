@@ -17,8 +17,8 @@ from wyckflow.schemas.relaxation import (
 )
 from wyckflow.schemas.screening import Verdict
 from wyckflow.store import rerank as rerank_module
-from wyckflow.store.builder import build_candidates
-from wyckflow.store.query import find_candidates
+from wyckflow.store.candidates.builder import build_candidates
+from wyckflow.store.candidates.query import find_candidates
 from wyckflow.store.references import ReferenceLedger
 from wyckflow.store.rerank import (
     find_stable_candidates,

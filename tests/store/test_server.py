@@ -15,11 +15,12 @@ import pytest
 from server_things import insert, names
 
 from wyckflow.errors import ServerError
-from wyckflow.store import mongod, server_record
-from wyckflow.store import server as server_module
-from wyckflow.store.credentials import create_credentials
-from wyckflow.store.mongod import find_mongod
-from wyckflow.store.server import EmbeddedServer, ServerState, temporary_server
+from wyckflow.store.embedded import mongod
+from wyckflow.store.embedded import record as server_record
+from wyckflow.store.embedded import server as server_module
+from wyckflow.store.embedded.credentials import create_credentials
+from wyckflow.store.embedded.mongod import find_mongod
+from wyckflow.store.embedded.server import EmbeddedServer, ServerState, temporary_server
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("binary")]
 
@@ -79,7 +80,7 @@ def edit_record(server, **changes):
 START = """
 import sys
 from pathlib import Path
-from wyckflow.store.server import EmbeddedServer
+from wyckflow.store.embedded.server import EmbeddedServer
 print(EmbeddedServer(Path(sys.argv[1])).start().pid, flush=True)
 sys.stdin.read() if len(sys.argv) > 2 else None
 """
@@ -213,7 +214,7 @@ class TestCrash:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(f"wyckflow.store.credentials.{step}", die)
+            patch.setattr(f"wyckflow.store.embedded.credentials.{step}", die)
             with pytest.raises(KeyboardInterrupt):
                 server.start()
         assert server.status().state is ServerState.STALE

@@ -14,9 +14,9 @@ from pymongo.errors import OperationFailure
 from server_things import connect, insert, names
 
 from wyckflow.errors import ServerError
-from wyckflow.store import server as server_module
-from wyckflow.store.credentials import create_credentials, load_credentials
-from wyckflow.store.server import ServerState
+from wyckflow.store.embedded import server as server_module
+from wyckflow.store.embedded.credentials import create_credentials, load_credentials
+from wyckflow.store.embedded.server import ServerState
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("binary")]
 

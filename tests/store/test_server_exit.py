@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wyckflow.store.server_exit import ServerExit, read_log_since
+from wyckflow.store.embedded.exit import ServerExit, read_log_since
 
 
 def explain(text="", code=1, port=None, data=Path("/f/data")):

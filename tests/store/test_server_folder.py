@@ -13,8 +13,8 @@ import pymongo
 import pytest
 
 from wyckflow.errors import ServerError
-from wyckflow.store import server as server_module
-from wyckflow.store.server import EmbeddedServer, temporary_server
+from wyckflow.store.embedded import server as server_module
+from wyckflow.store.embedded.server import EmbeddedServer, temporary_server
 
 pytestmark = [pytest.mark.mongo, pytest.mark.usefixtures("binary")]
 
@@ -43,7 +43,7 @@ def test_long_path_gets_a_short_private_socket_folder(tmp_path):
 
 def test_short_socket_folder_that_is_a_link_is_not_trusted(tmp_path, monkeypatch):
     with tempfile.TemporaryDirectory(dir="/tmp") as base:
-        monkeypatch.setattr("wyckflow.store.process.SHORT_BASE", Path(base))
+        monkeypatch.setattr("wyckflow.store.embedded.process.SHORT_BASE", Path(base))
         server = EmbeddedServer(tmp_path / "a:b")
         path = server.start(ephemeral=True).socket
         assert path.is_relative_to(base)

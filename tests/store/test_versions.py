@@ -12,11 +12,11 @@ from wyckflow.schemas.relaxation import (
     RelaxationDoc,
     RelaxationSettings,
 )
-from wyckflow.store.builder import CANDIDATES, build_candidates
-from wyckflow.store.campaign_funnel import read_funnel
-from wyckflow.store.campaign_record import CAMPAIGNS, read_campaign
-from wyckflow.store.query import find_candidates
-from wyckflow.store.versions import check_output_version
+from wyckflow.store.campaign.funnel import read_funnel
+from wyckflow.store.campaign.record import CAMPAIGNS, read_campaign
+from wyckflow.store.candidates.builder import CANDIDATES, build_candidates
+from wyckflow.store.candidates.query import find_candidates
+from wyckflow.store.candidates.versions import check_output_version
 
 pytestmark = pytest.mark.mongo
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wyckflow.errors import QueryError
-from wyckflow.store.where import parse_where
+from wyckflow.store.candidates.where import parse_where
 
 FIELDS = ["band_gap", "energy_above_hull", "elements", "chemsys", "is_gap_direct"]
 DOCUMENTS = [

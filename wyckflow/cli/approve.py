@@ -14,14 +14,14 @@ from wyckflow.cli.console import out, plain_table, say
 from wyckflow.cli.options import CampaignOption, JsonOption, ProjectOption
 from wyckflow.errors import CampaignError, ConfigurationError, QueryError, nearest_name
 from wyckflow.settings import WyckflowSettings
-from wyckflow.store.builder import build_candidates, list_campaigns
-from wyckflow.store.campaign_progress import advance_campaign
-from wyckflow.store.campaign_record import campaign_names, find_campaign
-from wyckflow.store.gate import approve_candidates, list_waiting, open_gate
+from wyckflow.store.campaign.progress import advance_campaign
+from wyckflow.store.campaign.record import campaign_names, find_campaign
+from wyckflow.store.candidates.builder import build_candidates, list_campaigns
+from wyckflow.store.candidates.query import BEST_FIRST, FIELDS, find_candidates
+from wyckflow.store.candidates.where import parse_where
+from wyckflow.store.gate.sending import approve_candidates, list_waiting, open_gate
+from wyckflow.store.gate.stopped import audit_stopped
 from wyckflow.store.project import load_project
-from wyckflow.store.query import BEST_FIRST, FIELDS, find_candidates
-from wyckflow.store.stopped import audit_stopped
-from wyckflow.store.where import parse_where
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,24 +20,24 @@ from wyckflow.cli.campaign_view import (
 from wyckflow.cli.console import out, plain_table, say
 from wyckflow.cli.options import ProjectOption
 from wyckflow.schemas.campaign import CampaignState
-from wyckflow.store.campaign_file import write_template
-from wyckflow.store.campaign_funnel import read_funnel
-from wyckflow.store.campaign_progress import advance_campaign
-from wyckflow.store.campaign_record import campaign_names, mark_campaign, read_campaign
-from wyckflow.store.campaigns import extend_campaign
-from wyckflow.store.control import (
+from wyckflow.store.campaign.control import (
     cancel_campaign,
     pause_campaign,
     resume_campaign,
     retry_campaign,
     set_priority,
 )
+from wyckflow.store.campaign.file import write_template
+from wyckflow.store.campaign.funnel import read_funnel
+from wyckflow.store.campaign.progress import advance_campaign
+from wyckflow.store.campaign.record import campaign_names, mark_campaign, read_campaign
+from wyckflow.store.campaign.rounds import extend_campaign
+from wyckflow.store.candidates.query import Candidates
 from wyckflow.store.monitor import read_status, read_traceback
 from wyckflow.store.project import load_project
-from wyckflow.store.query import Candidates
 
 if TYPE_CHECKING:
-    from wyckflow.store.control import Controlled
+    from wyckflow.store.campaign.control import Controlled
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -17,10 +17,10 @@ from rich.progress import (
 
 from wyckflow.cli.console import out, say
 from wyckflow.cli.options import ProjectOption
-from wyckflow.store.campaign_export import export_campaign
-from wyckflow.store.campaign_import import import_campaign
-from wyckflow.store.campaign_progress import advance_campaign
-from wyckflow.store.export_readme import folder_name
+from wyckflow.store.campaign.progress import advance_campaign
+from wyckflow.store.exchange.exporting import export_campaign
+from wyckflow.store.exchange.importing import import_campaign
+from wyckflow.store.exchange.readme import folder_name
 from wyckflow.store.project import load_project
 
 if TYPE_CHECKING:

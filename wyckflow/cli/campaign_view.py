@@ -8,8 +8,8 @@ from rich.markup import escape
 
 from wyckflow.cli.console import duration, out, plain_table
 from wyckflow.resources import GLUE_JOB, Category
-from wyckflow.store.campaign_costs import PIPELINE
-from wyckflow.store.campaign_estimate import warn_of_budget
+from wyckflow.store.campaign.costs import PIPELINE
+from wyckflow.store.campaign.estimate import warn_of_budget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from wyckflow.schemas.candidate import CandidateDoc
     from wyckflow.schemas.screening import FunnelStep
-    from wyckflow.store.campaign_progress import Usage
+    from wyckflow.store.campaign.progress import Usage
 
 _REASONS_SHOWN: Final = 2
 _FUNNEL_WIDTH: Final = 60

@@ -16,11 +16,11 @@ from wyckflow.cli.options import CampaignOption, ProjectOption
 from wyckflow.errors import QueryError, nearest_name
 from wyckflow.schemas.candidate import CandidateDoc
 from wyckflow.schemas.target import Target
-from wyckflow.store.builder import build_candidates, list_campaigns
-from wyckflow.store.candidate_files import format_cif, structure_stem, write_csv
+from wyckflow.store.candidates.builder import build_candidates, list_campaigns
+from wyckflow.store.candidates.files import format_cif, structure_stem, write_csv
+from wyckflow.store.candidates.query import FIELDS, find_candidates
+from wyckflow.store.candidates.where import parse_where
 from wyckflow.store.project import load_project
-from wyckflow.store.query import FIELDS, find_candidates
-from wyckflow.store.where import parse_where
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,11 +8,11 @@ import typer
 
 from wyckflow.cli.console import duration, out, say
 from wyckflow.cli.options import ProjectOption
+from wyckflow.store.embedded.server import EmbeddedServer
 from wyckflow.store.project import load_project
-from wyckflow.store.server import EmbeddedServer
 
 if TYPE_CHECKING:
-    from wyckflow.store.server import ServerStatus
+    from wyckflow.store.embedded.server import ServerStatus
 
 app = typer.Typer(
     no_args_is_help=True,

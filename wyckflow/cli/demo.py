@@ -33,11 +33,11 @@ from wyckflow.resources import Category
 from wyckflow.schemas.campaign import MOST_GENES, Budget, CampaignSpec
 from wyckflow.schemas.target import PAPER_TARGET
 from wyckflow.settings import SETTINGS_FILE
-from wyckflow.store.campaign_progress import advance_campaign
-from wyckflow.store.campaigns import submit_campaign
+from wyckflow.store.campaign.progress import advance_campaign
+from wyckflow.store.campaign.rounds import submit_campaign
+from wyckflow.store.embedded.server import EmbeddedServer
 from wyckflow.store.monitor import read_status
 from wyckflow.store.project import load_project
-from wyckflow.store.server import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

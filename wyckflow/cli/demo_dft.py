@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from wyckflow.cli.console import out, plain_table, say
 from wyckflow.schemas.campaign import DftRequest
-from wyckflow.store.builder import build_candidates
-from wyckflow.store.dft_progress import read_dft_progress
-from wyckflow.store.gate import approve_candidates, list_waiting, open_gate
-from wyckflow.store.query import find_candidates
+from wyckflow.store.candidates.builder import build_candidates
+from wyckflow.store.candidates.query import find_candidates
+from wyckflow.store.gate.progress import read_dft_progress
+from wyckflow.store.gate.sending import approve_candidates, list_waiting, open_gate
 
 if TYPE_CHECKING:
     from wyckflow.schemas.dft import ApprovalDoc

@@ -101,8 +101,8 @@ def _lattice_a(candidate: CandidateDoc) -> float | None:
 
 def _candidates(database: Database, campaign: str) -> list[CandidateDoc]:
     """Join the outputs into candidates and read them back."""
-    from wyckflow.store.builder import build_candidates
-    from wyckflow.store.query import find_candidates
+    from wyckflow.store.candidates.builder import build_candidates
+    from wyckflow.store.candidates.query import find_candidates
 
     report = build_candidates(database, campaign=campaign)
     say(f"joined {report.n_outputs} job outputs into candidates")

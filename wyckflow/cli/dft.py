@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
     from wyckflow.schemas.dft import PreflightDoc
-    from wyckflow.store.dft_progress import CrystalProgress
+    from wyckflow.store.gate.progress import CrystalProgress
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -154,8 +154,8 @@ def status(
 
     Example: wyckflow dft status --campaign oxides
     """
-    from wyckflow.store.builder import build_candidates, list_campaigns
-    from wyckflow.store.dft_progress import read_dft_progress
+    from wyckflow.store.candidates.builder import build_candidates, list_campaigns
+    from wyckflow.store.gate.progress import read_dft_progress
     from wyckflow.store.project import load_project
 
     database = load_project(project).database()
@@ -245,8 +245,8 @@ def _preflight_campaign(
 ) -> None:
     """Print what would stop VASP on the elements of a campaign's relaxed candidates."""
     from wyckflow.makers.vasp_preflight import inspect_elements
+    from wyckflow.store.candidates.query import find_candidates
     from wyckflow.store.project import load_project
-    from wyckflow.store.query import find_candidates
 
     if campaign is None:
         raise ConfigurationError("Name a file with a crystal, or give --campaign.")

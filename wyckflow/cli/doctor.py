@@ -32,8 +32,9 @@ def doctor(
         bool,
         typer.Option(
             "--fix",
-            help="Create missing indexes, rerun lost jobs, release dead locks. Deletes "
-            "nothing but bulk older than a day that no result refers to.",
+            help="Create missing indexes, rerun lost jobs, release dead locks, let "
+            "jobs that were quarantined for lost workers try once more. Deletes nothing "
+            "but bulk older than a day that no result refers to.",
         ),
     ] = False,
     as_json: JsonOption = False,

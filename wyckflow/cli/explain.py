@@ -12,15 +12,15 @@ from rich.markup import escape
 from wyckflow.cli.console import duration, out, plain_table
 from wyckflow.cli.options import CampaignOption, JsonOption, ProjectOption
 from wyckflow.schemas.screening import Verdict
-from wyckflow.store.builder import build_candidates, list_campaigns
-from wyckflow.store.explain import explain_candidate
+from wyckflow.store.candidates.builder import build_candidates, list_campaigns
+from wyckflow.store.candidates.explain import explain_candidate
 from wyckflow.store.project import load_project
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from wyckflow.schemas.candidate import CandidateDoc
-    from wyckflow.store.explain import Explanation, Link
+    from wyckflow.store.candidates.explain import Explanation, Link
 
 _SHOWN_DIGITS: Final = 8
 _MINUTES: Final = len("2026-01-31T12:34")

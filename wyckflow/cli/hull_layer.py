@@ -11,7 +11,7 @@ from wyckflow.cli.console import out, plain_table, say
 from wyckflow.cli.options import ProjectOption
 from wyckflow.errors import ReferenceDataError
 from wyckflow.settings import WyckflowSettings
-from wyckflow.store.builder import build_candidates
+from wyckflow.store.candidates.builder import build_candidates
 from wyckflow.store.project import load_project
 from wyckflow.store.references import ReferenceLedger
 from wyckflow.store.rerank import find_stable_candidates, insert_phases

@@ -11,9 +11,9 @@ from wyckflow.cli.console import out, say
 from wyckflow.errors import ConfigurationError
 from wyckflow.settings import SETTINGS_FILE, WyckflowSettings
 from wyckflow.store.connect import Database
+from wyckflow.store.embedded.server import EmbeddedServer
 from wyckflow.store.indexes import create_indexes
 from wyckflow.store.project import Project, load_project
-from wyckflow.store.server import EmbeddedServer
 
 DEFAULT_DATABASE = "wyckflow"
 

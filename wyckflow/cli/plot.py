@@ -51,7 +51,7 @@ def funnel(
     Example: wyckflow plot funnel oxides -o funnel.pdf
     """
     from wyckflow.report.funnel import plot_funnel
-    from wyckflow.store.campaign_funnel import read_funnel
+    from wyckflow.store.campaign.funnel import read_funnel
 
     steps = read_funnel(load_project(project).database(), campaign)
     if not steps:
@@ -181,7 +181,7 @@ def _find(
     campaign: str, gene_id: str, project: Path | None
 ) -> tuple[ReportData, CandidateDoc]:
     """Return a campaign and the one candidate that is meant."""
-    from wyckflow.store.explain import explain_candidate
+    from wyckflow.store.candidates.explain import explain_candidate
 
     database = load_project(project).database()
     data = gather(database, campaign)

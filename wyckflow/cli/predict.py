@@ -153,7 +153,7 @@ def _open(
         n_rows += len(intake)
         parts.append(intake.entries(symprec=symprec))
     if campaign:
-        from wyckflow.store.candidate_genes import count_candidates
+        from wyckflow.store.candidates.genes import count_candidates
         from wyckflow.store.project import load_project
 
         database = load_project(project).database()
@@ -164,7 +164,7 @@ def _open(
 
 def _read_campaign(database: Database, campaign: str) -> Iterator[Entry]:
     """Yield the candidates of a campaign."""
-    from wyckflow.store.candidate_genes import iter_candidate_genes
+    from wyckflow.store.candidates.genes import iter_candidate_genes
 
     for gene_id, text in iter_candidate_genes(database, campaign):
         yield Entry(gene_id, f"campaign {campaign}", WyckoffGene.from_text(text))

@@ -140,7 +140,7 @@ def gather(
     free
         Genes to draw without a target.
     """
-    from wyckflow.store.report_data import ReportRequest, gather_report
+    from wyckflow.store.evidence.gather import ReportRequest, gather_report
 
     if known is not None and not known.is_file():
         raise ConfigurationError(

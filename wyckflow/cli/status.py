@@ -15,7 +15,7 @@ from rich.markup import escape
 from wyckflow.cli.campaign_view import render_budget, render_funnel, say_state
 from wyckflow.cli.console import duration, out, plain_table
 from wyckflow.cli.options import CampaignOption, JsonOption, ProjectOption
-from wyckflow.store.campaign_status import read_campaign_status
+from wyckflow.store.campaign.status import read_campaign_status
 from wyckflow.store.monitor import read_status
 from wyckflow.store.project import load_project
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from wyckflow.store.campaign_status import CampaignStatus
+    from wyckflow.store.campaign.status import CampaignStatus
     from wyckflow.store.monitor import Status
 
 _REASONS_SHOWN: Final = 8

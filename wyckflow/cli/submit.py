@@ -21,22 +21,22 @@ from wyckflow.cli.console import complain, out, say
 from wyckflow.cli.options import CampaignOption, ProjectOption
 from wyckflow.errors import CampaignError, nearest_name
 from wyckflow.settings import find_project
-from wyckflow.store.builder import build_candidates, list_campaigns
-from wyckflow.store.campaign_file import read_campaign_file
-from wyckflow.store.campaign_funnel import read_funnel
-from wyckflow.store.campaign_progress import advance_campaign, read_usage
-from wyckflow.store.campaign_record import campaign_names, find_campaign, read_campaign
-from wyckflow.store.campaign_register import register_campaign
-from wyckflow.store.campaigns import submit_campaign
+from wyckflow.store.campaign.file import read_campaign_file
+from wyckflow.store.campaign.funnel import read_funnel
+from wyckflow.store.campaign.progress import advance_campaign, read_usage
+from wyckflow.store.campaign.record import campaign_names, find_campaign, read_campaign
+from wyckflow.store.campaign.register import register_campaign
+from wyckflow.store.campaign.rounds import submit_campaign
+from wyckflow.store.candidates.builder import build_candidates, list_campaigns
+from wyckflow.store.candidates.query import BEST_FIRST, find_candidates
 from wyckflow.store.project import load_project
-from wyckflow.store.query import BEST_FIRST, find_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wyckflow.schemas.campaign import CampaignSpec
+    from wyckflow.store.campaign.local import LocalRun
     from wyckflow.store.connect import Database
-    from wyckflow.store.local import LocalRun
 
 _SHOWN: Final = 10
 _MOST_WRITTEN: Final = 100_000
@@ -239,7 +239,7 @@ def _run_with_progress(database: Database, name: str, folder: Path) -> LocalRun:
         TimeElapsedColumn,
     )
 
-    from wyckflow.store.local import count_planned_jobs, run_round_locally
+    from wyckflow.store.campaign.local import count_planned_jobs, run_round_locally
 
     campaign = read_campaign(database, name)
     columns = (
@@ -273,8 +273,8 @@ def _database(project: Path | None) -> Iterator[Database]:
         yield load_project(project).database()
         return
     from wyckflow.store.connect import Database
+    from wyckflow.store.embedded.server import temporary_server
     from wyckflow.store.indexes import create_indexes
-    from wyckflow.store.server import temporary_server
 
     say("not in a project: the database of this run is gone afterwards, files stay")
     with (

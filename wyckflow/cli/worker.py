@@ -15,7 +15,7 @@ import typer
 from wyckflow.cli.console import out
 from wyckflow.cli.options import ProjectOption
 from wyckflow.store.project import load_project
-from wyckflow.store.worker import WorkerOptions, run_worker
+from wyckflow.store.worker.loop import WorkerOptions, run_worker
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -13,9 +13,9 @@ from wyckflow import __version__
 from wyckflow.makers._release import RELEASE, release_number
 from wyckflow.resources import Category
 from wyckflow.store.connect import explain
-from wyckflow.store.failure import last_line, traceback_of
-from wyckflow.store.heartbeat import WORKERS
-from wyckflow.store.recovery import QUARANTINED
+from wyckflow.store.worker.failure import last_line, traceback_of
+from wyckflow.store.worker.heartbeat import WORKERS
+from wyckflow.store.worker.tries import QUARANTINED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

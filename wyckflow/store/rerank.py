@@ -18,7 +18,7 @@ from wyckflow.errors import DatabaseError
 from wyckflow.schemas.candidate import StageVerdict
 from wyckflow.schemas.relaxation import Outcome
 from wyckflow.schemas.screening import Verdict
-from wyckflow.store.joins import HULL_STAGE, stability_fields, stability_link
+from wyckflow.store.candidates.joins import HULL_STAGE, stability_fields, stability_link
 from wyckflow.store.references import ReferenceLedger
 from wyckflow.thermo.composition import format_system, parse_system
 from wyckflow.thermo.entry import ReferenceEntry

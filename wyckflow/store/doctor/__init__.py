@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wyckflow.errors import WyckflowError
-from wyckflow.store.doctor import jobs, machine
+from wyckflow.store.doctor import jobs, machine, suspects
 from wyckflow.store.doctor.finding import Finding, Level, Patient
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def examine(project: Project | None, *, fix: bool = False) -> Iterator[Finding]:
         The project; without one only the installation is examined.
     fix
         Also mend what can be mended without losing anything: create indexes, rerun
-        lost jobs, release locks that nobody holds, delete bulk that no result has.
+        lost jobs, release locks that nobody holds, let jobs try once more that were
+        quarantined for lost workers, delete bulk that no result has.
     """
     patient = Patient(project, may_fix=fix)
     yield from _run((machine.check_versions, machine.check_server_binary), patient)
@@ -48,6 +49,7 @@ def examine(project: Project | None, *, fix: bool = False) -> Iterator[Finding]:
                 jobs.check_locks,
                 jobs.check_lost_jobs,
                 jobs.check_torn_jobs,
+                suspects.check_suspects,
                 jobs.check_blobs,
                 jobs.check_backlog,
             ),

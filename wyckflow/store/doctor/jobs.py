@@ -10,8 +10,8 @@ from wyckflow.store.blobs import delete_blobs, find_orphaned_blobs
 from wyckflow.store.doctor.finding import Finding, Level
 from wyckflow.store.indexes import create_indexes, missing_indexes
 from wyckflow.store.monitor import read_status
-from wyckflow.store.recovery import Loss, Watch, find_lost_jobs, rerun_lost_job
-from wyckflow.store.repair import archive_orphans, find_torn_jobs, mend
+from wyckflow.store.worker.recovery import Loss, Watch, find_lost_jobs, rerun_lost_job
+from wyckflow.store.worker.repair import archive_orphans, find_torn_jobs, mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wyckflow.store.connect import Database
     from wyckflow.store.doctor.finding import Patient
-    from wyckflow.store.recovery import LostJob
+    from wyckflow.store.worker.recovery import LostJob
 
 MAX_SKEW_S = 5.0
 LOCK_WATCH_S = 2.0

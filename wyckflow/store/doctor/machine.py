@@ -15,9 +15,9 @@ from wyckflow.errors import ConfigurationError, ServerError
 from wyckflow.resources import Category
 from wyckflow.store.connect import redact
 from wyckflow.store.doctor.finding import Finding, Level
-from wyckflow.store.mongod import find_mongod
+from wyckflow.store.embedded.mongod import find_mongod
 from wyckflow.store.project import JOBFLOW_FILE, LAUNCHPAD_FILE
-from wyckflow.store.worker import refuse_lossy_job_store
+from wyckflow.store.worker.loop import refuse_lossy_job_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""Campaigns: sent round by round, budgeted, controlled, reported on."""

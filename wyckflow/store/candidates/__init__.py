@@ -1,0 +1,1 @@
+"""Candidates: joined from the outputs of jobs, asked for, explained."""

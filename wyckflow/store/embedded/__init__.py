@@ -1,0 +1,1 @@
+"""A MongoDB server that lives in a folder of its project."""

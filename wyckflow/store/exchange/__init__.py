@@ -1,0 +1,1 @@
+"""Campaigns and candidates to files, and back."""

@@ -1,0 +1,1 @@
+"""The gate before VASP: which crystals pass it, and what becomes of them."""

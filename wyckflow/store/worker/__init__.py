@@ -1,0 +1,1 @@
+"""How a worker lives, leaves, and is missed."""
