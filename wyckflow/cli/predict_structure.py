@@ -250,6 +250,7 @@ def _show(answer: StructurePredictionDoc, verdicts: Mapping[str, str]) -> None:
         "space group",
         "above best",
         "above hull",
+        "predicted",
         "a, b, c",
         "angles",
         *more,
@@ -261,8 +262,8 @@ def _show(answer: StructurePredictionDoc, verdicts: Mapping[str, str]) -> None:
     best = answer.phases[0]
     out.print(
         f"[dim]meV/atom, A and degrees of the conventional cell; energies on the scale "
-        f"{escape(answer.energy_scale)}, the best {best.energy_per_atom:.4f} "
-        "eV/atom[/dim]"
+        f"{escape(answer.energy_scale)}, the best {best.energy_per_atom:.4f} eV/atom; "
+        "predicted: the place of its gene before anything was relaxed[/dim]"
     )
     out.print(f"{len(answer.phases)} different crystals ({outcomes} genes)")
     wanted = answer.question.space_group_number
@@ -295,6 +296,7 @@ def _cells(phase: PhaseDoc) -> list[str]:
         group,
         f"{_MILLI * phase.energy_above_best:.1f}",
         "?" if hull is None else f"{_MILLI * hull:.1f}",
+        str(phase.predicted_rank or ""),
         lengths,
         angles,
     ]
