@@ -78,7 +78,7 @@ def test_a_campaign_becomes_a_page_markdown_and_figures(wyckflow, campaign, tmp_
     assert f"{len(list(folder.glob('*.pdf')))} figures" in made.out
     assert all(one.read_bytes()[:5] == b"%PDF-" for one in folder.glob("*.pdf"))
 
-    for figure in ("funnel", "parity", "energies", "latent"):
+    for figure in ("funnel", "parity", "energies", "distributions", "latent"):
         drawn = tmp_path / f"{figure}.png"
         done = wyckflow("plot", figure, "salts", "-o", drawn, *campaign)
         assert done.code == 0, done.err
@@ -126,4 +126,4 @@ def test_what_is_not_there_is_refused_with_what_is(wyckflow, project, tmp_path):
     done = wyckflow("report", "x", "--known", tmp_path / "none.npz", *place)
     assert "wyckflow data import" in done.err
     done = wyckflow("plot", "funnel", "nothing", *place)
-    assert "wyckflow status" in done.err
+    assert "Nothing is known of a campaign 'nothing'" in done.err

@@ -26,8 +26,10 @@ from wyckflow.schemas.report import (
     ElectronicEvidence,
     Evidence,
     GeneSet,
+    HullDistanceSet,
     LatentPoints,
     PhononEvidence,
+    PlacedGenes,
     ReportData,
 )
 from wyckflow.schemas.screening import FunnelStep, ReasonCount, Verdict
@@ -201,6 +203,15 @@ def make_evidence(candidate, place):
     other = Analogue(
         "known-2", "minerals", "NaCl", "221 Na:a Cl:b", is_same_group=False, n_shared=0
     )
+    bare = Analogue(
+        "mp-3",
+        "minerals",
+        "NaCl3",
+        "",
+        is_same_group=False,
+        n_shared=0,
+        energy_above_hull=0.123,
+    )
     return Evidence(
         deviations={"formation_energy_per_atom": 0.1, "band_gap": 0.4},
         relaxation=relaxation,
@@ -209,7 +220,7 @@ def make_evidence(candidate, place):
         phonons=make_phonons(candidate.gene_id, -2.5 if place == 1 else 0.0),
         electrons=make_electrons() if place == 0 else None,
         novelty=place % 4,
-        analogues=(analogue, other) if place < 2 else (),
+        analogues=(analogue, other, bare) if place < 2 else (),
     )
 
 
@@ -289,10 +300,29 @@ def make_data(n_relaxed=6, n_dropped=2, *, has_figures=True, **changes):
             rng.normal(size=(900, 8)),
             sets[0].properties,
             sets[0].space_groups,
+            (
+                PlacedGenes("proposed", rng.normal(size=(40, 8)), 300),
+                PlacedGenes("accepted", rng.normal(size=(6, 8)), 6),
+                PlacedGenes("best", rng.normal(size=(2, 8)), 2),
+            ),
+        ),
+        "hull_distances": (
+            HullDistanceSet(
+                "learned from", "DFT", "mp2020-gga-u", np.array([0.0, 0.05, 0.2]), 3
+            ),
+            HullDistanceSet(
+                "for the target", "predicted", "mp2020-gga-u", rng.normal(size=50), 300
+            ),
         ),
         "known_name": "minerals",
+        "analogues_from": "From minerals, 12 crystals.",
     }
     if not has_figures:  # drawing them takes most of the time
         bare = [item.model_copy(update=PREDICTED) for item in candidates]
-        fields |= {"gene_sets": (), "latent": None, "candidates": tuple(bare)}
+        fields |= {
+            "gene_sets": (),
+            "hull_distances": (),
+            "latent": None,
+            "candidates": tuple(bare),
+        }
     return ReportData(**(fields | changes))

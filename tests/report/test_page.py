@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from report_things import NOW, make_candidate, make_data, make_evidence, make_st
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import DocumentError
+from wyckflow.report.page.analogues import render_analogues
 from wyckflow.report.page.crystal import element_table, viewer_json
+from wyckflow.report.page.decisions import render_decisions
 from wyckflow.report.page.markup import Html, join, table, tag
 from wyckflow.report.page.render import render_page, write_page
 from wyckflow.schemas.report import ReportData
@@ -122,6 +125,36 @@ def test_whatever_comes_from_outside_is_escaped():
     assert reader.n_scripts == plain.n_scripts
     assert "<script>alert" not in text
     assert text.count("&lt;script&gt;alert") > 5
+
+
+def test_analogues_stand_beside_the_candidate_with_letters_or_without(page):
+    section = page[page.index("<template") : page.index("</template>")]
+    part = section[section.index("Known analogues") : section.index("Phonons</h3>")]
+    assert "letters not at hand" in part
+    bare = part[part.index("mp-3") :]
+    assert bare.index("0.123") < bare.index("</tr>")
+    assert "From minerals, 12 crystals." in part
+    assert part.index("known-1") < part.index("known-2") < part.index("mp-3")
+
+
+def test_a_candidate_without_analogues_says_what_was_looked_through():
+    data = make_data(has_figures=False)
+    place = data.candidates[3]
+    text = render_analogues(data, place)
+    assert f"No known crystal of exactly {place.chemsys} was found" in text
+    assert data.analogues_from in text
+    unknown = replace(data, evidence={})
+    assert "--known DATASET" in render_analogues(unknown, place)
+
+
+def test_values_of_decisions_have_the_unit_of_their_stage():
+    verdicts = [
+        {"stage": "hull distance", "verdict": "pass", "value": 0.02, "threshold": 0.1},
+        {"stage": "chgnet phonon", "verdict": "pass", "value": -0.3, "threshold": -2.0},
+    ]
+    text = render_decisions(make_candidate(0, verdicts=verdicts))
+    for words in ("0.02 eV/atom", "0.1 eV/atom", "\N{MINUS SIGN}0.3 THz"):
+        assert words in text
 
 
 def test_two_reports_of_the_same_data_are_the_same():

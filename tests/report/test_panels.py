@@ -75,7 +75,7 @@ def test_distances_are_counted_below_the_limits():
 
 def test_there_is_a_figure_for_what_there_is_and_none_for_what_is_not():
     names = [panel.name for panel in list_panels(make_data())]
-    assert len(names) == len(set(names)) == 10
+    assert len(names) == len(set(names)) == 12
     assert list_panels(ReportData("empty", NOW, "0.1.0")) == []
     groups = {panel.group for panel in list_panels(make_data(), "latent")}
     assert groups == {"latent"}
@@ -151,7 +151,7 @@ def test_figures_stand_side_by_side(tmp_path):
     panels = list_panels(make_data(), "latent")
     figure = join_panels(panels, title="all")
     save_figure(figure, tmp_path / "x.png")
-    assert figure.get_size_inches()[0] == pytest.approx(10.5)
+    assert figure.get_size_inches()[0] == pytest.approx(7.0)  # four: two by two
     with pytest.raises(DocumentError, match="cannot be drawn"):
         save_figure(figure, tmp_path / "x.what")
 

@@ -1,21 +1,26 @@
-"""``wyckflow plot``: single figures of a campaign."""
+"""``wyckflow plot``: single figures of a campaign, all asked for in one way."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from wyckflow.cli.console import say
 from wyckflow.cli.options import ProjectOption
-from wyckflow.cli.report import gather
+from wyckflow.cli.report import FREE_GENES, gather
 from wyckflow.errors import QueryError
 from wyckflow.store.project import load_project
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wyckflow.schemas.candidate import CandidateDoc
     from wyckflow.schemas.report import ReportData
+    from wyckflow.store.connect import Database
+
+    Drawer = Callable[[ReportData, CandidateDoc, Path], str]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,151 +44,133 @@ OutputOption = Annotated[
     typer.Option("--output", "-o", help="File.", show_default="CAMPAIGN-FIGURE.png"),
 ]
 
+_OF_CAMPAIGNS: Final = {
+    "funnel": "Draw how many genes each stage left.",
+    "parity": "Draw predicted against computed formation energies and gaps, with the "
+    "intervals of the model.",
+    "energies": "Draw how far candidates lie above the hull, by CHGNet and by DFT "
+    "apart.",
+    "distributions": "Draw properties, hull distances, symmetries and elements of what "
+    "was generated, beside genes without a target and what the model learned from.",
+    "latent": "Draw the latent space of the model, and where the genes of the campaign "
+    "lie in it.",
+}
+"""Figures of a whole campaign, and what their help says."""
 
-@app.command()
-def funnel(
-    campaign: CampaignArgument,
-    output: OutputOption = None,
-    project: ProjectOption = None,
-) -> None:
-    """Draw how many genes each stage left.
+_OF_CANDIDATES: Final = {
+    "phonons": "Draw the phonon bands of one candidate.",
+    "bands": "Draw the electronic bands of one candidate, with pockets and fitted "
+    "masses.\n\nBands of a VASP run outside a campaign: wyckflow masses RUN -o FOLDER",
+}
+"""Figures of one candidate, and what their help says."""
 
-    Example: wyckflow plot funnel oxides -o funnel.pdf
-    """
+_WITH_MODEL: Final = frozenset({"distributions", "latent"})
+"""Figures for which the model is opened."""
+
+
+def _add_campaign_figure(name: str, text: str) -> None:
+    """Add the command for a figure of a whole campaign."""
+
+    def draw(
+        campaign: CampaignArgument,
+        output: OutputOption = None,
+        project: ProjectOption = None,
+    ) -> None:
+        path = output or Path(f"{campaign}-{name}.png")
+        database = load_project(project).database()
+        free = FREE_GENES if name == "distributions" else 0
+        data = gather(database, campaign, free=free, has_model=name in _WITH_MODEL)
+        for line in _draw_campaign(name, data, path):
+            say(line)
+        say(f"figure in {path}")
+
+    help_text = f"{text}\n\nExample: wyckflow plot {name} oxides -o {name}.pdf"
+    app.command(name, help=help_text)(draw)
+
+
+def _add_candidate_figure(name: str, text: str) -> None:
+    """Add the command for a figure of one candidate."""
+
+    def draw(
+        campaign: CampaignArgument,
+        gene_id: GeneArgument,
+        output: OutputOption = None,
+        project: ProjectOption = None,
+    ) -> None:
+        database = load_project(project).database()
+        data, item = _find(database, campaign, gene_id)
+        path = output or Path(f"{campaign}-{name}-{item.gene_id[:8]}.png")
+        missing = _DRAWERS[name](data, item, path)
+        if missing:
+            raise QueryError(
+                f"No {name} of {item.formula_pretty} ({item.gene_id}) are kept; "
+                f"{missing}"
+            )
+        say(f"figure in {path}")
+
+    example = f"Example: wyckflow plot {name} oxides 419f61 -o {name}.pdf"
+    app.command(name, help=f"{text}\n\n{example}")(draw)
+
+
+for _name, _text in _OF_CAMPAIGNS.items():
+    _add_campaign_figure(_name, _text)
+for _name, _text in _OF_CANDIDATES.items():
+    _add_candidate_figure(_name, _text)
+
+
+def _draw_campaign(name: str, data: ReportData, path: Path) -> list[str]:
+    """Draw what is known of a campaign, and return what the figure says in words."""
     from wyckflow.report.funnel import plot_funnel
-    from wyckflow.store.campaign.funnel import read_funnel
-
-    steps = read_funnel(load_project(project).database(), campaign)
-    if not steps:
-        raise QueryError(
-            f"No stage of a campaign {campaign!r} has finished; 'wyckflow status' "
-            "shows what has."
-        )
-    path = output or Path(f"{campaign}-funnel.png")
-    plot_funnel(path, steps, title=f"Campaign {campaign}")
-    say(f"figure in {path}")
-
-
-@app.command()
-def parity(
-    campaign: CampaignArgument,
-    output: OutputOption = None,
-    project: ProjectOption = None,
-) -> None:
-    """Draw predicted against computed formation energies and gaps.
-
-    Example: wyckflow plot parity oxides
-    """
-    _draw_group("parity", campaign, output, project)
-
-
-@app.command()
-def energies(
-    campaign: CampaignArgument,
-    output: OutputOption = None,
-    project: ProjectOption = None,
-) -> None:
-    """Draw how far candidates lie above the hull.
-
-    Example: wyckflow plot energies oxides
-    """
-    _draw_group("energies", campaign, output, project)
-
-
-@app.command()
-def latent(
-    campaign: CampaignArgument,
-    output: OutputOption = None,
-    project: ProjectOption = None,
-) -> None:
-    """Draw the latent space of the model that proposed the genes.
-
-    Example: wyckflow plot latent oxides
-    """
-    _draw_group("latent", campaign, output, project)
-
-
-@app.command()
-def phonons(
-    campaign: CampaignArgument,
-    gene_id: GeneArgument,
-    output: OutputOption = None,
-    project: ProjectOption = None,
-) -> None:
-    """Draw the phonon bands of one candidate.
-
-    Example: wyckflow plot phonons oxides 419f61
-    """
-    from wyckflow.report.phonon_bands import plot_phonons
-
-    data, item = _find(campaign, gene_id, project)
-    found = data.evidence_of(item).phonons
-    if found is None or found.spectrum is None:
-        raise QueryError(
-            f"No phonon bands of {item.formula_pretty} ({item.gene_id}) are kept; "
-            "phonons are computed of candidates near the hull, if the campaign's file "
-            "has a section 'phonon'."
-        )
-    path = output or Path(f"{campaign}-phonons-{item.gene_id[:8]}.png")
-    plot_phonons(found.document, found.spectrum, found.settings, path)
-    say(f"figure in {path}")
-
-
-@app.command()
-def bands(
-    campaign: CampaignArgument,
-    gene_id: GeneArgument,
-    output: OutputOption = None,
-    project: ProjectOption = None,
-) -> None:
-    """Draw the electronic bands of one candidate, with pockets and fitted masses.
-
-    Bands of a VASP run outside a campaign: wyckflow masses RUN -o FOLDER
-
-    Example: wyckflow plot bands oxides 419f61
-    """
-    from wyckflow.report.bands_plot import plot_bands
-
-    data, item = _find(campaign, gene_id, project)
-    found = data.evidence_of(item).electrons
-    if found is None or found.bands is None:
-        raise QueryError(
-            f"No electronic bands of {item.formula_pretty} ({item.gene_id}) are kept; "
-            "VASP computes them after 'wyckflow approve'."
-        )
-    path = output or Path(f"{campaign}-bands-{item.gene_id[:8]}.png")
-    plot_bands(found.bands, found.document, path)
-    say(f"figure in {path}")
-
-
-def _draw_group(
-    group: str, campaign: str, output: Path | None, project: Path | None
-) -> None:
-    """Draw the figures of one section side by side."""
     from wyckflow.report.look import save_figure
     from wyckflow.report.panels import join_panels, list_panels
 
-    data = gather(load_project(project).database(), campaign)
-    panels = list_panels(data, group)
+    title = f"Campaign {data.campaign}"
+    if name == "funnel" and data.funnel:
+        plot_funnel(path, data.funnel, title=title)
+        return []
+    panels = list_panels(data, name)
     if not panels:
-        notes = " ".join(data.notes)
+        notes = " ".join(data.notes) or "'wyckflow status' shows what has finished."
         raise QueryError(
-            f"Campaign {campaign!r} has no data for a figure of {group}. {notes}"
+            f"Campaign {data.campaign!r} has no data for a figure of {name}. {notes}"
         )
-    path = output or Path(f"{campaign}-{group}.png")
-    save_figure(join_panels(panels, title=f"Campaign {campaign}"), path)
-    for panel in panels:
-        say(f"{panel.title}: {panel.caption}")
-    say(f"figure in {path}")
+    save_figure(join_panels(panels, title=title), path)
+    return [f"{panel.title}: {panel.caption}" for panel in panels]
+
+
+def _draw_phonons(data: ReportData, item: CandidateDoc, path: Path) -> str:
+    """Draw phonon bands; return where they come from if there are none."""
+    from wyckflow.report.phonon_bands import plot_phonons
+
+    found = data.evidence_of(item).phonons
+    if found is None or found.spectrum is None:
+        return (
+            "they are computed of candidates near the hull, if the campaign's file has "
+            "a section 'phonon'."
+        )
+    plot_phonons(found.document, found.spectrum, found.settings, path)
+    return ""
+
+
+def _draw_bands(data: ReportData, item: CandidateDoc, path: Path) -> str:
+    """Draw electronic bands; return where they come from if there are none."""
+    from wyckflow.report.bands_plot import plot_bands
+
+    found = data.evidence_of(item).electrons
+    if found is None or found.bands is None:
+        return "VASP computes them after 'wyckflow approve'."
+    plot_bands(found.bands, found.document, path)
+    return ""
+
+
+_DRAWERS: Final[dict[str, Drawer]] = {"phonons": _draw_phonons, "bands": _draw_bands}
 
 
 def _find(
-    campaign: str, gene_id: str, project: Path | None
+    database: Database, campaign: str, gene_id: str
 ) -> tuple[ReportData, CandidateDoc]:
     """Return a campaign and the one candidate that is meant."""
     from wyckflow.store.candidates.explain import explain_candidate
 
-    database = load_project(project).database()
-    data = gather(database, campaign)
-    item = explain_candidate(database, gene_id, campaign=campaign).candidate
-    return data, item
+    data = gather(database, campaign, has_model=False)
+    return data, explain_candidate(database, gene_id, campaign=campaign).candidate

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wyckflow.store.connect import Database
 
 _MOST: Final = 1000
+FREE_GENES: Final = 1000
 
 KnownOption = Annotated[
     Path | None,
@@ -26,7 +27,7 @@ KnownOption = Annotated[
         "--known",
         help="A data set ('wyckflow data import'), or a set of known genes, that "
         "novelty and analogues are looked for in.",
-        show_default="nobody looks",
+        show_default="analogues alone, of what the model learned from",
     ),
 ]
 
@@ -66,7 +67,7 @@ def report(
             help="Genes that the model draws without a target, to compare with.",
             min=0,
         ),
-    ] = 0,
+    ] = FREE_GENES,
     project: ProjectOption = None,
 ) -> None:
     """Write all that is known of a campaign into one page for the browser.
@@ -81,7 +82,7 @@ def report(
 
     Example: wyckflow report oxides
 
-    Example: wyckflow report oxides --known mp20.npz --free 1000 -o oxides.html
+    Example: wyckflow report oxides --known mp20.npz --free 0 -o oxides.html
     """
     data = gather(
         load_project(project).database(), campaign, limit=limit, known=known, free=free
@@ -123,7 +124,8 @@ def gather(
     *,
     limit: int = _MOST,
     known: Path | None = None,
-    free: int = 0,
+    free: int = FREE_GENES,
+    has_model: bool = True,
 ) -> ReportData:
     """Read what a report shows, and say what is being read.
 
@@ -139,6 +141,8 @@ def gather(
         A data set or known genes, or None.
     free
         Genes to draw without a target.
+    has_model
+        Whether to open the model, and read all genes.
     """
     from wyckflow.store.evidence.gather import ReportRequest, gather_report
 
@@ -147,7 +151,7 @@ def gather(
             f"There is no file {str(known)!r}; 'wyckflow data import' makes a data "
             "set of a table of crystals."
         )
-    request = ReportRequest(n_candidates=limit, known=known, n_free=free)
+    request = ReportRequest(limit, known, free, has_model)
     with out.status("reading") as status:
         return gather_report(database, campaign, request, report=status.update)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from wyckflow.crystal.tables import CrystalSystem, crystal_system_of, load_space_group
-from wyckflow.report.look import BACKGROUND, BLUE, GREEN, INK, ORANGE
+from wyckflow.report.look import BACKGROUND, BLUE, FAINT, GREEN, INK, ORANGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from wyckflow.schemas.report import GeneSet
+    from wyckflow.schemas.report import GeneSet, HullDistanceSet
     from wyckflow.schemas.target import Window
 
 _BY_LABEL: Final = {
@@ -21,6 +22,10 @@ _BY_LABEL: Final = {
     "for the target": BLUE,
     "without a target": ORANGE,
 }
+HULL_RANGE: Final = (-0.3, 1.0)
+"""What is drawn of the distances to the hull, eV/atom."""
+HULL_LIMITS: Final = (0.0, 0.1)
+_N_STEPS: Final = 261
 _N_BINS: Final = 40
 _N_GROUPS: Final = 12
 _N_ELEMENTS: Final = 22
@@ -67,6 +72,42 @@ def draw_property(
     axes.set_xlabel(label, fontsize=9)
     axes.set_ylabel("density", fontsize=9)
     _explain(axes)
+
+
+def draw_hull_shares(axes: Any, sets: Sequence[HullDistanceSet]) -> None:
+    """Draw which share of each set lies within a distance to the hull.
+
+    Sets on the energy scale of most are lines; those of another are dashed, and the
+    legend names it.
+
+    Parameters
+    ----------
+    axes
+        Of matplotlib.
+    sets
+        At least one; the first is what the others are compared with.
+    """
+    ((scale, _),) = Counter(one.scale for one in sets).most_common(1)
+    at = np.linspace(*HULL_RANGE, _N_STEPS)
+    for one in sets:
+        shares = 100 * np.searchsorted(np.sort(one.values), at, side="right")
+        is_first = one is sets[0]
+        is_same = one.scale == scale
+        name = f"{one.label}, {one.method}"
+        axes.plot(
+            at,
+            shares / len(one.values),
+            color=INK if is_first else _BY_LABEL.get(one.label, GREEN),
+            linewidth=1.6,
+            linestyle="-" if is_same else (0, (4, 2)),
+            label=name if is_same else f"{name} ({one.scale})",
+        )
+    for limit in HULL_LIMITS:
+        axes.axvline(limit, color=FAINT, linewidth=0.8, zorder=0)
+    axes.set(ylim=(0, 101), xlim=HULL_RANGE)
+    axes.set_xlabel("energy above the hull (eV/atom)", fontsize=9)
+    axes.set_ylabel("share of the set within (%)", fontsize=9)
+    _explain(axes, n_columns=1)
 
 
 def draw_systems(axes: Any, sets: Sequence[GeneSet]) -> None:
@@ -124,7 +165,7 @@ def draw_elements(axes: Any, sets: Sequence[GeneSet]) -> None:
     _draw_bars(axes, sets, shares, {symbol: symbol for symbol in chosen})
 
 
-def _explain(axes: Any) -> None:
+def _explain(axes: Any, *, n_columns: int = 3) -> None:
     """Say above the axes which colour is which."""
     axes.figure.legend(
         *axes.get_legend_handles_labels(),
@@ -132,7 +173,7 @@ def _explain(axes: Any) -> None:
         frameon=False,
         fontsize=7.5,
         labelcolor=INK,
-        ncols=3,
+        ncols=n_columns,
         handlelength=1.0,
         columnspacing=1.0,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wyckflow.errors import DocumentError
+from wyckflow.report.look import BLUE, INK, ORANGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
 
     from wyckflow.schemas.screening import FunnelStep, ScreenCost
 
-_INK: Final = "#3b4252"
-_PASSED: Final = "#4c78a8"
+_INK: Final = INK
+_PASSED: Final = BLUE
 _FAILED: Final = "#d9dde4"
-_UNJUDGED: Final = "#f2a03d"
+_UNJUDGED: Final = ORANGE
 _LEAST_INSIDE: Final = 0.12
 """Share of the width from which a number fits into its bar."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -32,25 +33,69 @@ _UNITS: Final = {"band_gap": "eV", "formation_energy_per_atom": "eV/atom"}
 _N_BINS: Final = 60
 
 
-def project_on_plane(
-    latents: NDArray[np.floating[Any]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the first two principal components of points, and their variance shares.
+@dataclass(frozen=True, eq=False, slots=True)
+class Plane:
+    """The plane of most variance of some points: a map on which others have a place.
 
-    The sign of each axis is fixed, so that the same points give the same map.
+    Attributes
+    ----------
+    centre
+        Mean of the points.
+    axes
+        Two directions, one per row. Their signs are fixed, so that the same points
+        give the same map.
+    shares
+        Shares of the variance along them.
+    """
+
+    centre: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+    def project(self, latents: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return where points lie on the map (n, 2).
+
+        Parameters
+        ----------
+        latents
+            One point per row, of as many dimensions as the plane was found in.
+        """
+        place: NDArray[np.float64] = (np.asarray(latents, float) - self.centre) @ (
+            self.axes.T
+        )
+        return place
+
+
+def find_plane(latents: NDArray[np.floating[Any]]) -> Plane:
+    """Return the plane of the first two principal components of points.
 
     Parameters
     ----------
     latents
         One point per row.
     """
-    centred = np.asarray(latents, float) - np.mean(latents, axis=0, dtype=float)
+    centre = np.mean(latents, axis=0, dtype=float)
+    centred = np.asarray(latents, float) - centre
     _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
     axes = axes[:2]
     largest = np.abs(axes).argmax(axis=1)
     axes *= np.sign(axes[np.arange(len(axes)), largest])[:, None]
     shares = sizes**2 / max(float((sizes**2).sum()), np.finfo(float).tiny)
-    return centred @ axes.T, shares[:2]
+    return Plane(centre, axes, shares[:2])
+
+
+def project_on_plane(
+    latents: NDArray[np.floating[Any]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the first two principal components of points, and their variance shares.
+
+    Parameters
+    ----------
+    latents
+        One point per row.
+    """
+    plane = find_plane(latents)
+    return plane.project(latents), plane.shares
 
 
 def plot_latent_map(

@@ -10,14 +10,16 @@ import numpy as np
 
 from wyckflow.report.distributions import (
     draw_elements,
+    draw_hull_shares,
     draw_property,
     draw_space_groups,
     draw_systems,
 )
 from wyckflow.report.energies import draw_hull_distances, list_hull_distances
-from wyckflow.report.latent_map import draw_map
+from wyckflow.report.latent_map import draw_genes, draw_map
 from wyckflow.report.look import INK, clean_axes, new_figure
 from wyckflow.report.parity import draw_parity, find_pairs
+from wyckflow.schemas.report import HullDistanceSet, PlacedGenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 _COLUMN: Final = 3.5
 """Width of a column of a journal, in inches."""
+_SQUARE: Final = 4
+"""So many figures stand two by two."""
+_FEWEST: Final = 2
+"""Sets of distances that make a comparison."""
 _QUANTITIES: Final = {
     "formation_energy_per_atom": ("formation energy", "eV/atom"),
     "band_gap": ("band gap", "eV"),
@@ -105,15 +111,15 @@ def join_panels(panels: Sequence[Panel], *, title: str = "") -> Figure:
     title
         Above them.
     """
-    n_columns = min(len(panels), 3)
+    n_columns = 2 if len(panels) == _SQUARE else min(len(panels), 3)
     n_rows = -(-len(panels) // n_columns)
     height = max(panel.height for panel in panels)
     figure = new_figure(_COLUMN * n_columns, height * n_rows + (0.3 if title else 0))
     parts = np.ravel(figure.subfigures(n_rows, n_columns, squeeze=False))
     for part, panel in zip(parts, panels, strict=False):
-        part.suptitle(panel.title, fontsize=9, x=0.02, ha="left", color=INK)
         axes = part.add_subplot()
         panel.draw(axes)
+        axes.set_title(panel.title, loc="left", fontsize=9, color=INK)
         clean_axes(axes)
     if title:
         figure.suptitle(title, fontsize=10, x=0.01, ha="left")
@@ -170,6 +176,7 @@ def _distributions(data: ReportData) -> Iterator[Panel]:
                 window=windows.get(name),
             ),
         )
+    yield from _hull_shares(data)
     for kind, draw, height in (
         ("crystal systems", draw_systems, 2.7),
         ("space groups", draw_space_groups, 3.4),
@@ -183,6 +190,46 @@ def _distributions(data: ReportData) -> Iterator[Panel]:
             partial(draw, sets=sets),
             height=height,
         )
+
+
+def _hull_shares(data: ReportData) -> Iterator[Panel]:
+    """Yield distances to the hull of all sets, of what was relaxed here last."""
+    sets = list(data.hull_distances)
+    values = [item.energy_above_hull for item in data.candidates]
+    known = np.array([value for value in values if value is not None], dtype=float)
+    scales = {item.hull_scale for item in data.candidates if item.hull_scale}
+    if len(known) and len(scales) == 1:
+        sets.append(
+            HullDistanceSet("relaxed", "CHGNet", scales.pop(), known, len(known))
+        )
+    if len(sets) < _FEWEST:
+        return
+    words = "; ".join(map(_count_set, sets))
+    yield Panel(
+        "distributions",
+        "distribution-hull-distance",
+        "distance to the hull",
+        f"How much of each set lies within a distance of the hull ({words}). Dashed: "
+        "another energy scale and another hull, so compare shapes, not numbers. Known "
+        "phases are held against the whole hull of their source; predictions against "
+        "the part that comes with wyckflow: below zero, competitors are missing there.",
+        partial(draw_hull_shares, sets=sets),
+        height=3.4,
+    )
+
+
+def _count_placed(one: PlacedGenes) -> str:
+    """Say how many genes are drawn, and whether by chance."""
+    if len(one.latents) == one.n_genes:
+        return f"{one.label}: all {one.n_genes:,}"
+    how = "first" if one.label == "best" else "by chance, with a fixed seed,"
+    return f"{one.label}: {len(one.latents):,} {how} of {one.n_genes:,}"
+
+
+def _count_set(one: HullDistanceSet) -> str:
+    """Say how large a set is, and what gave its distances."""
+    part = "" if one.n_genes == len(one.values) else f" of {one.n_genes:,}"
+    return f"{one.label}: {len(one.values):,}{part}, {one.method}, {one.scale}"
 
 
 def _latent(data: ReportData) -> Iterator[Panel]:
@@ -211,3 +258,16 @@ def _latent(data: ReportData) -> Iterator[Panel]:
         partial(draw_map, latent=latent, name=None, label=""),
         height=3.0,
     )
+    if latent.placed:
+        counts = ", ".join(map(_count_placed, latent.placed))
+        yield Panel(
+            "latent",
+            "latent-genes",
+            "latent space, genes of this campaign",
+            "Where the encoder of the model places genes in the same two directions "
+            f"({counts}). Accepted genes have passed the screen; the best are nearest "
+            "the hull, by CHGNet, of those that nothing stopped. Grey: crystals that "
+            "the model learned from, the fuller where there are more.",
+            partial(draw_genes, latent=latent),
+            height=3.3,
+        )

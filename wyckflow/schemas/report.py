@@ -56,11 +56,14 @@ class Analogue:
         Reduced formula.
     gene
         In that of its equivalent descriptions that shares most sites with the
-        candidate, where both have the same space group.
+        candidate, where both have the same space group. Empty where the source holds
+        none.
     is_same_group
         Whether they have.
     n_shared
         Sites with the letter and the element of the candidate's; zero in another group.
+    energy_above_hull
+        By DFT, eV/atom, as the source states it; None if it does not.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Analogue:
     gene: str
     is_same_group: bool
     n_shared: int
+    energy_above_hull: float | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -164,6 +168,50 @@ class GeneSet:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class HullDistanceSet:
+    """Distances to a hull of crystals or genes of one origin, by one method.
+
+    Attributes
+    ----------
+    label
+        What a legend calls them, such as ``for the target``.
+    method
+        What gave the energies, in words, such as ``DFT`` or ``predicted``.
+    scale
+        Energy scale of both the energies and the hull.
+    values
+        Energies above the hull, eV/atom.
+    n_genes
+        How many there are, of which these may be a sample.
+    """
+
+    label: str
+    method: str
+    scale: str
+    values: NDArray[np.floating]
+    n_genes: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PlacedGenes:
+    """Genes of the campaign in the latent space of its model.
+
+    Attributes
+    ----------
+    label
+        ``proposed``, ``accepted`` or ``best``.
+    latents
+        One point per row, by the encoder of the model.
+    n_genes
+        How many there are, of which these may be a sample.
+    """
+
+    label: str
+    latents: NDArray[np.floating]
+    n_genes: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class LatentPoints:
     """Where the crystals that a model learned from lie in its latent space.
 
@@ -177,12 +225,16 @@ class LatentPoints:
         What the model predicts of them, by property.
     space_groups
         Numbers.
+    placed
+        Genes of the campaign in the same space, the most numerous first; empty if they
+        could not be placed.
     """
 
     model_name: str
     latents: NDArray[np.floating]
     properties: Mapping[str, NDArray[np.floating]]
     space_groups: NDArray[np.integer]
+    placed: tuple[PlacedGenes, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -211,10 +263,15 @@ class ReportData:
         More of them, by gene id.
     gene_sets
         The crystals that the model learned from first, then generated genes.
+    hull_distances
+        Of known phases and of genes as predicted; those of relaxed candidates are in
+        their documents.
     latent
         Of the model; None if it could not be read or has none.
     known_name
-        What novelty and analogues were measured against; empty if nobody asked.
+        What novelty was measured against; empty if nobody asked.
+    analogues_from
+        Where analogues were looked for, and what that does not hold, in sentences.
     notes
         What could not be gathered, in sentences.
     """
@@ -229,8 +286,10 @@ class ReportData:
     n_candidates: int = 0
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     gene_sets: tuple[GeneSet, ...] = ()
+    hull_distances: tuple[HullDistanceSet, ...] = ()
     latent: LatentPoints | None = None
     known_name: str = ""
+    analogues_from: str = ""
     notes: tuple[str, ...] = ()
 
     @property

@@ -108,7 +108,7 @@ def draw_phonons(spectrum: Spectrum, settings: PhononSettings) -> Html:
     places, names = list_ticks(spectrum)
     words = [name.replace("$_{", "").replace("}$", "") for name in names]
     levels = [(0.0, "zero")]
-    if low < -settings.tolerance_thz:
+    if frame.y_low < -settings.reject_thz:
         levels.append((-settings.reject_thz, "limit"))
     return _dress(
         frame,

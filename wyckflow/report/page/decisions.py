@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wyckflow.report.page.markup import Html, facts, join, note, table, tag
 from wyckflow.report.page.words import (
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from wyckflow.schemas.report import Evidence
 
 
+_UNITS: Final = {
+    "hull distance": "eV/atom",
+    "chgnet phonon": "THz",
+    "gamma phonon": "THz",
+    "dft dispersion": "THz",
+    "dft hull": "eV/atom",
+}
+"""Of what a stage compares; filters of the screen have each their own."""
+
+
 def render_decisions(candidate: CandidateDoc) -> Html:
     """Return the chain of verdicts, and what the hull compared it with.
 
@@ -32,9 +42,9 @@ def render_decisions(candidate: CandidateDoc) -> Html:
             item.stage,
             (item.filter or "").replace("_", " "),
             mark(item.verdict),
-            MISSING if item.value is None else f"{item.value:.4g}",
-            MISSING if item.threshold is None else f"{item.threshold:.4g}",
-            item.reason,
+            _value(item.value, item.stage),
+            _value(item.threshold, item.stage),
+            tag("div", item.reason, class_="why") if item.reason else "",
         ]
         for item in candidate.verdicts
     ]
@@ -70,6 +80,14 @@ def render_decisions(candidate: CandidateDoc) -> Html:
             )
         )
     return join(parts)
+
+
+def _value(value: float | None, stage: str) -> str:
+    """Return what was compared, with its unit where the stage alone says which."""
+    if value is None:
+        return MISSING
+    text = f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+    return f"{text} {_UNITS[stage]}" if stage in _UNITS else text
 
 
 def render_provenance(candidate: CandidateDoc, evidence: Evidence) -> Html:

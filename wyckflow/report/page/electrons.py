@@ -42,7 +42,10 @@ def describe_electrons(document: ElectronicDoc) -> Html:
             [
                 ("gap", f"{number(document.band_gap)} eV {_kind(document)}"),
                 ("direct gap", quantity(document.direct_gap, "eV")),
-                ("lasts to about", quantity(document.max_temperature, "K", 0)),
+                (
+                    "gap enough up to (gap / 10 k)",
+                    quantity(document.max_temperature, "K", 0),
+                ),
             ]
         ),
         _descriptors(document),

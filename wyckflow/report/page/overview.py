@@ -28,6 +28,8 @@ _SECTIONS: Final = {
         "The model of this campaign has no latent space that could be shown.",
     ),
 }
+_WIDTHS: Final = {1: "one", 2: "pairs", 4: "pairs"}
+"""How figures stand by their number, where three in a row would leave a gap."""
 _AHEAD: Final = {
     "energies": (
         "Distances to the hull by CHGNet are those of a network: the probability in "
@@ -206,7 +208,8 @@ def _figures(data: ReportData, group: str) -> Html:
         for panel in panels
     ]
     ahead = note(_AHEAD[group]) if group in _AHEAD else None
-    return _part(title, join([ahead, tag("div", *drawn, class_="figures")]), group)
+    kind = f"figures {_WIDTHS.get(len(drawn), '')}".strip()
+    return _part(title, join([ahead, tag("div", *drawn, class_=kind)]), group)
 
 
 def render_bands(data: ReportData) -> Html:

@@ -7,17 +7,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from wyckflow import __version__
-from wyckflow.errors import QueryError, WyckflowError
+from wyckflow.errors import QueryError
 from wyckflow.schemas.campaign import Budget
-from wyckflow.schemas.report import BudgetLine, Evidence, ReportData
+from wyckflow.schemas.report import BudgetLine, ReportData
 from wyckflow.store.campaign.funnel import read_funnel
 from wyckflow.store.campaign.progress import read_usage
 from wyckflow.store.campaign.record import campaign_names, find_campaign
 from wyckflow.store.candidates.builder import build_candidates
 from wyckflow.store.candidates.query import Candidates
-from wyckflow.store.evidence.known import find_known
-from wyckflow.store.evidence.models import draw_freely, read_learned
-from wyckflow.store.evidence.outputs import read_evidence, read_generated
+from wyckflow.store.evidence.compare import add_model
+from wyckflow.store.evidence.outputs import read_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
 
     from wyckflow.schemas.campaign import CampaignDoc
     from wyckflow.schemas.candidate import CandidateDoc
-    from wyckflow.schemas.report import GeneSet, LatentPoints
     from wyckflow.store.connect import Database
 
 MOST_CANDIDATES: Final = 1000
 """Default of the candidates in a report, the best first."""
+FREE_GENES: Final = 1000
+"""Default of the genes that are drawn without a target, to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,18 @@ class ReportRequest:
         At most so many, the best first.
     known
         A data set, or a set of known genes, for novelty; a data set also gives the
-        known analogues.
+        known analogues, which are those of the model and of the bundled phases without.
     n_free
         Genes that the model draws without a target, for comparison; none if 0.
+    has_model
+        Whether to open the model, and read all genes: for distributions, the latent
+        space and analogues.
     """
 
     n_candidates: int = MOST_CANDIDATES
     known: Path | None = None
-    n_free: int = 0
+    n_free: int = FREE_GENES
+    has_model: bool = True
 
 
 def gather_report(
@@ -89,16 +93,7 @@ def gather_report(
         raise QueryError(
             f"Nothing is known of a campaign {campaign!r}; there are: {known}."
         )
-    notes: list[str] = []
-    report("reading relaxations, phonons and electrons")
-    evidence = read_evidence(database, campaign, candidates, notes)
-    report("reading genes and the model")
-    sets, latent = _read_sets(database, campaign, asked, request, notes)
-    known_name = ""
-    if request.known is not None:
-        report(f"looking for known crystals in {request.known.name}")
-        known_name, evidence = _add_known(request.known, candidates, evidence)
-    return ReportData(
+    data = ReportData(
         campaign=campaign,
         made_at=datetime.now(UTC),
         wyckflow_version=__version__,
@@ -107,12 +102,15 @@ def gather_report(
         funnel=tuple(read_funnel(database, campaign)),
         candidates=tuple(candidates),
         n_candidates=n_candidates,
-        evidence=evidence,
-        gene_sets=tuple(sets),
-        latent=latent,
-        known_name=known_name,
-        notes=tuple(notes),
     )
+    report("reading relaxations, phonons and electrons")
+    notes: list[str] = []
+    evidence = read_evidence(database, campaign, candidates, notes)
+    data = replace(data, evidence=evidence, notes=tuple(notes))
+    if not request.has_model:
+        return data
+    report("reading genes and the model")
+    return add_model(database, data, request, report=report)
 
 
 def _read_candidates(
@@ -135,46 +133,3 @@ def _read_budget(
         BudgetLine("cpu hours", usage.cpu_hours, budget.cpu_hours),
         BudgetLine("gpu hours", usage.gpu_hours, budget.gpu_hours),
     )
-
-
-def _read_sets(
-    database: Database,
-    campaign: str,
-    asked: CampaignDoc | None,
-    request: ReportRequest,
-    notes: list[str],
-) -> tuple[list[GeneSet], LatentPoints | None]:
-    """Return genes of several origins, and the latent space; notes say what lacks."""
-    generated = read_generated(database, campaign)
-    if asked is None or not asked.rounds:
-        notes.append("No model is known of this campaign: no training set, no map.")
-        return ([generated] if generated else []), None
-    model = asked.rounds[-1].model_id
-    sets: list[GeneSet] = []
-    latent = None
-    try:
-        learned, latent = read_learned(database, model)
-        sets.append(learned)
-    except WyckflowError as error:
-        notes.append(f"The model could not be read: {error}")
-    if generated is not None:
-        sets.append(generated)
-    if request.n_free:
-        try:
-            options = asked.spec.generate
-            sets.append(draw_freely(database, model, request.n_free, options))
-        except WyckflowError as error:
-            notes.append(f"The model drew no genes without a target: {error}")
-    return sets, latent
-
-
-def _add_known(
-    path: Path, candidates: list[CandidateDoc], evidence: dict[str, Evidence]
-) -> tuple[str, dict[str, Evidence]]:
-    """Add novelty and analogues to what is known of each candidate."""
-    name, found = find_known(path, [item.gene for item in candidates])
-    changed = dict(evidence)
-    for item, (novelty, analogues) in zip(candidates, found, strict=True):
-        before = changed.get(item.gene_id, Evidence())
-        changed[item.gene_id] = replace(before, novelty=novelty, analogues=analogues)
-    return name, changed

@@ -20,6 +20,7 @@ from wyckflow.schemas.report import (
     PhononEvidence,
 )
 from wyckflow.store.connect import OUTPUTS, explain
+from wyckflow.store.evidence.sample import Sampler
 from wyckflow.store.gate.approvals import identity_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from wyckflow.schemas.candidate import CandidateDoc
     from wyckflow.schemas.generation import GenerationDoc
     from wyckflow.store.connect import Database
+    from wyckflow.store.evidence.sample import GeneSample
 
     Parts = dict[str, dict[str, Any]]
 
@@ -73,7 +75,9 @@ def read_evidence(
     return {gene_id: Evidence(**found) for gene_id, found in parts.items()}
 
 
-def read_generated(database: Database, campaign: str) -> GeneSet | None:
+def read_generated(
+    database: Database, campaign: str
+) -> tuple[GeneSet, GeneSample] | None:
     """Return all genes that were generated for a campaign; None if there are none.
 
     Parameters
@@ -87,8 +91,10 @@ def read_generated(database: Database, campaign: str) -> GeneSet | None:
         return describe_genes(outputs.load("gene generate"), label="for the target")
 
 
-def describe_genes(documents: Iterable[GenerationDoc], *, label: str) -> GeneSet | None:
-    """Return the genes of documents as columns; None if there are none.
+def describe_genes(
+    documents: Iterable[GenerationDoc], *, label: str
+) -> tuple[GeneSet, GeneSample] | None:
+    """Return the genes of documents as columns, and a sample; None if there are none.
 
     Parameters
     ----------
@@ -97,11 +103,13 @@ def describe_genes(documents: Iterable[GenerationDoc], *, label: str) -> GeneSet
     label
         What to call them.
     """
+    sampler = Sampler()
     groups: list[np.ndarray] = []
     columns: dict[str, list[np.ndarray]] = defaultdict(list)
     elements: Counter[str] = Counter()
     for document in documents:
         for arrays in document.iter_rows(_GENES_AT_ONCE):
+            sampler.add(arrays)
             groups.append(arrays["space_groups"])
             elements.update(_count_elements(arrays["codes"]))
             for name in document.properties:
@@ -110,7 +118,8 @@ def describe_genes(documents: Iterable[GenerationDoc], *, label: str) -> GeneSet
     if not n_genes:
         return None
     whole = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return GeneSet(label, n_genes, whole, np.concatenate(groups), elements)
+    genes = GeneSet(label, n_genes, whole, np.concatenate(groups), elements)
+    return genes, sampler.take()
 
 
 def _count_elements(codes: np.ndarray) -> Counter[str]:

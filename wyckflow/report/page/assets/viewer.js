@@ -89,8 +89,12 @@ class Viewer {
     this.bonds = findBonds(this.atoms);
     const far = cartesian(this.crystal.cell, this.n, this.n, this.n);
     this.middle = far.map((v) => v / 2);
-    this.reach = Math.max(...this.atoms.map((a) =>
-      Math.hypot(...[0, 1, 2].map((i) => a.at[i] - this.middle[i]))), 1) + 1;
+    // The corners of the cell too, and room for the names of its axes.
+    const corners = [0, 1, 2, 3].map((k) =>
+      cartesian(this.crystal.cell, k & 1 && this.n, k & 2 && this.n, 0));
+    const places = [...this.atoms.map((a) => a.at), ...corners];
+    this.reach = 1.08 * Math.max(...places.map((at) =>
+      Math.hypot(...[0, 1, 2].map((i) => at[i] - this.middle[i]))), 1) + 1;
     this.draw();
   }
 
