@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := ml,dft,embedded,fast,tests,docs
 STAMP := $(VENV)/.installed
+CHROMIUM := (for name in chromium chromium-browser google-chrome chrome; do \
+	command -v $$name >/dev/null && exit 0; done; false)
 # One thread per process: more of them slow small networks down.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types layers docs unit slow bench hull-reference generator ranker clean
+.PHONY: help setup demo test lint types layers docs unit slow browser bench hull-reference generator ranker clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,6 +57,15 @@ unit: setup ## Tests, with a real MongoDB and real workers
 
 slow: setup ## The tests that take minutes
 	@$(BIN)/python -m pytest -q -m slow
+
+browser: setup ## What tests of the report need to run in a browser
+	@$(BIN)/python -c 'import playwright' 2>/dev/null \
+		|| timeout 300 $(BIN)/python -m pip install -qq --disable-pip-version-check \
+		--retries 1 --timeout 20 -c constraints.txt 'wyckflow[browser]'
+	@$(CHROMIUM) || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		timeout 240 sh -c 'apt-get update -qq && apt-get install -y -qq chromium' \
+		>/dev/null 2>&1; fi; true
+	@$(CHROMIUM) || { echo "no Chromium here: as root, apt-get install chromium"; exit 1; }
 
 bench: setup ## Run benchmarks/ and print figures beside targets
 	@$(BIN)/python benchmarks/run.py

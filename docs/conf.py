@@ -1,14 +1,17 @@
 """Sphinx builds the documentation from this: offline, and a warning is an error.
 
 Two directives keep tables in step with the code: ``model-fields`` lists the fields of
-a pydantic model, ``command-reference`` the commands with their options.
+a pydantic model, ``command-reference`` the commands with their options. A third draws
+the architecture, see ``_ext/architecture_picture.py``.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
@@ -31,7 +34,13 @@ author = "The wyckflow developers"
 copyright = author  # noqa: A001 (the name that Sphinx reads)
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "architecture_picture",
+]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

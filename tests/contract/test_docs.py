@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-import sys
-import types
 from importlib import import_module
 from pathlib import Path
 
@@ -131,18 +129,6 @@ def test_the_table_of_jobs_is_the_one_that_routes():
     }
     ours = {k: v for k, v in CATEGORY_BY_JOB_NAME.items() if k != GLUE_JOB}
     assert shown == ours
-
-
-def test_the_maker_that_the_guide_makes_works(job_store, monkeypatch):
-    """Its document, its maker and its test, run as they stand on the page."""
-    page = REPOSITORY / "docs" / "dev" / "add-a-maker.md"
-    document, maker, _, test = blocks(page, "python")
-    module = types.ModuleType("guide")
-    monkeypatch.setitem(sys.modules, "guide", module)
-    for block in (document, maker, test):
-        exec(block, module.__dict__)  # noqa: S102 (our own page)
-    module.test_elements_are_counted(job_store)
-    assert "__dataclass_params__" in vars(module.CountElementsMaker)
 
 
 @pytest.mark.parametrize(

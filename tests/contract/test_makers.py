@@ -40,6 +40,7 @@ from wyckflow.makers.reference import CollectReferenceMaker, HullReferenceMaker
 from wyckflow.makers.relax import RelaxMaker
 from wyckflow.makers.screen import ScreenMaker
 from wyckflow.makers.train_classifier import TrainClassifierMaker
+from wyckflow.makers.train_forward import TrainForwardMaker
 from wyckflow.makers.train_generator import TrainGeneratorMaker
 from wyckflow.makers.vasp import MagnetismMaker
 from wyckflow.makers.vasp_preflight import VaspPreflightMaker
@@ -99,6 +100,7 @@ EXAMPLES = {
     RelaxMaker: (GENES,),
     ScreenMaker: (GENES,),
     TrainGeneratorMaker: (["rows.npz"],),
+    TrainForwardMaker: (["rows.npz"],),
     TrainFlowMaker: (["rows.npz"],),
     TrainClassifierMaker: (["made.npz"], ["hypothetical.npz"]),
 }

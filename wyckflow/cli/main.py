@@ -63,9 +63,13 @@ app = typer.Typer(
 
     cd my-project && wyckflow doctor    is everything in place?
 
-    wyckflow worker start --category gpu
+    wyckflow campaign new oxides        a file that states the target
 
-    wyckflow status --watch
+    wyckflow submit oxides.yaml         its jobs, for the workers
+
+    wyckflow worker start               runs them: one kind with --category gpu
+
+    wyckflow status oxides --watch      how far it is
     """,
     epilog="Any command explains itself: wyckflow COMMAND --help",
 )
