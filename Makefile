@@ -10,7 +10,7 @@ CHROMIUM := (for name in chromium chromium-browser google-chrome chrome; do \
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types layers docs unit slow browser bench hull-reference generator ranker clean
+.PHONY: help setup demo test lint types layers docs unit slow browser bench hull-reference generator transformer ranker clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -81,6 +81,10 @@ classifiers: setup ## Train the bundled classifiers again from the folder WYCKFL
 generator: setup ## Train the bundled generator again from the folder WYCKFLOW_DATA
 	@test -n "$$WYCKFLOW_DATA" || { echo "set WYCKFLOW_DATA to the folder of the data"; exit 1; }
 	@$(BIN)/python benchmarks/_generator_bundle.py
+
+transformer: setup ## Train the bundled transformer again from the folder WYCKFLOW_DATA
+	@test -n "$$WYCKFLOW_DATA" || { echo "set WYCKFLOW_DATA to the folder of the data"; exit 1; }
+	@$(BIN)/python benchmarks/_generator_bundle.py --kind transformer --work transformer-training
 
 ranker: setup ## Train the bundled ranker again from the folder WYCKFLOW_DATA
 	@test -n "$$WYCKFLOW_DATA" || { echo "set WYCKFLOW_DATA to the folder of the data"; exit 1; }

@@ -7,6 +7,9 @@ the data. To make one::
     echo 'model: transformer' > options.yaml
     wyckflow train mp20_biternary_train.npz --config options.yaml -o transformer.npz
 
+``--ablation`` measures something else, and needs the folder alone: what shuffled sites
+and equivalent descriptions are worth, on small networks trained here for a moment.
+
 Nothing here is relaxed: "predicted stable" is the bundled ensemble's formation energy
 against the bundled reference, for the genes of both models alike; ``ranking.py`` says
 how little that is worth.
@@ -25,6 +28,7 @@ import numpy as np
 import torch
 from _bench import Record, make_record, run_script
 from _generator_rows import TEST, load_data
+from _transformer_ablation import ablation
 from generator import LEAST_GROUP, WINDOW_ENERGY, WINDOW_GAP, hit_flags
 
 from wyckflow.crystal.keys import canonical_keys, unpack_genes
@@ -215,12 +219,8 @@ def train_judge(*, n_epochs: int) -> MultiPropertyVAE:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        run_script(
-            __doc__.splitlines()[0],
-            sample_quality,
-            surprise,
-            order_of_sites,
-            window_hits,
-        )
-    )
+    parts = [sample_quality, surprise, order_of_sites, window_hits]
+    if "--ablation" in sys.argv:
+        sys.argv.remove("--ablation")
+        parts = [ablation]
+    sys.exit(run_script(__doc__.splitlines()[0], *parts))

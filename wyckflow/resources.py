@@ -31,6 +31,7 @@ GLUE_JOB = "store_inputs"
 
 CATEGORY_BY_JOB_NAME: Final[dict[str, Category]] = {
     "generator train": Category.GPU,
+    "forward train": Category.GPU,
     "classifier train": Category.GPU,
     "gene generate": Category.GPU,
     "gene propose": Category.GPU,

@@ -12,8 +12,8 @@ from pymatgen.core import Lattice, Structure
 
 from wyckflow.cli.predict import _predict
 from wyckflow.crystal.gene import WyckoffGene
+from wyckflow.makers._predictors import PropertyPredictor
 from wyckflow.makers.generate import load_generator
-from wyckflow.makers.predict import GenePredictor
 from wyckflow.relax.intake import Entry
 
 ROCKSALT = Structure.from_spacegroup(
@@ -103,7 +103,7 @@ def test_batches_change_nothing(wyckflow, tiny_model, genes_csv, tmp_path, monke
 
 def test_no_more_than_a_batch_is_read_ahead(tiny_model, monkeypatch):
     monkeypatch.setattr("wyckflow.cli.predict._BATCH", 3)
-    predictor = GenePredictor.load(*load_generator(tiny_model), n_descriptions=1)
+    predictor = PropertyPredictor.load(*load_generator(tiny_model), n_descriptions=1)
     n_read = 0
 
     def endless():

@@ -9,6 +9,7 @@ import re
 import pytest
 import yaml
 
+from wyckflow.cli.submit import _say_gate
 from wyckflow.store.campaign.file import read_campaign_file, write_template
 from wyckflow.store.campaign.record import read_campaign
 from wyckflow.store.candidates.query import find_candidates
@@ -66,6 +67,7 @@ def test_a_campaign_is_sent_shown_extended_and_sent_again(
     assert "was sent before" in wyckflow("submit", larger, *place).out
     extended = wyckflow("campaign", "extend", "salts", "--genes", 4, *place)
     assert "round 1 of salts: 4 genes, of which 3 may be relaxed" in extended.out
+    assert "round 0 had no plan yet" in " ".join(extended.out.split())
     too_many = wyckflow("campaign", "extend", "salts", "--genes", 10**7, *place)
     assert "'n_genes' is 10000000" in too_many.err
     assert (
@@ -133,12 +135,23 @@ def test_a_job_that_fails_here_is_named_and_the_rest_is_shown(
         raise RuntimeError("no such luck")
 
     monkeypatch.setattr("wyckflow.makers.plan.PlanMaker._cut", fail)
-    path = write_campaign()
+    path = write_campaign(dft={"opens_below": 0.03})
     done = wyckflow("run", path, "-o", tmp_path / "o", "-p", project.folder)
     assert done.code == 1
     assert "a job 'campaign plan' failed" in done.err
     assert "no such luck" in done.err
     assert "uniqueness 3 3" in done.out
+    said = " ".join(done.out.split())
+    assert "a run without workers ends at that gate" in said
+    assert "'wyckflow advance salts' applies the rule" in said
+
+
+def test_where_the_database_is_gone_a_run_says_that_vasp_cannot_follow(capsys):
+    _say_gate("salts", is_kept=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Nothing went on to VASP" in said
+    assert "'wyckflow submit' the file in a project" in said
+    assert "advance" not in said
 
 
 def test_a_new_file_is_the_papers_target_and_can_be_read(wyckflow, tmp_path):

@@ -60,7 +60,7 @@ def scratch(tmp_path):
 def test_what_was_added_comes_back_to_the_last_digit(scratch):
     assert scratch.load() == {}
     for name, item in RESULTS.items():
-        scratch.add({name: item})
+        assert scratch.add({name: item})
     assert scratch.load() == RESULTS
 
 
@@ -117,7 +117,7 @@ def test_another_job_has_another_folder(scratch, tmp_path, genes, settings, back
 def test_a_folder_that_cannot_be_written_costs_only_the_protection(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     scratch = Scratch.of_job(tmp_path / "file", GENES, SETTINGS, SomeBackend())
-    scratch.add(RESULTS)
+    assert not scratch.add(RESULTS)
     assert "WYCKFLOW_SCRATCH" in caplog.text
     assert scratch.load() == {}
     scratch.remove()

@@ -152,7 +152,21 @@ def extend(
     left = sent.round.max_relaxations
     limit = "" if left is None else f", of which {left:,} may be relaxed"
     say(f"round {sent.round.number} of {name}: {genes:,} genes{limit}")
+    known = sent.round.leaves_out
+    if known:
+        say(f"genes that {_name_rounds(known)} planned are not relaxed again")
+    if unknown := sorted(set(range(sent.round.number)) - set(known)):
+        say(
+            f"{_name_rounds(unknown)} had no plan yet: a gene that both propose is "
+            "relaxed in both"
+        )
     show_estimate(sent.campaign.spec, sent.round.estimate)
+
+
+def _name_rounds(numbers: list[int]) -> str:
+    """Return rounds in words."""
+    several = "s" if len(numbers) > 1 else ""
+    return f"round{several} {', '.join(map(str, numbers))}"
 
 
 @app.command()

@@ -33,8 +33,8 @@ def doctor(
         typer.Option(
             "--fix",
             help="Create missing indexes, rerun lost jobs, release dead locks, let "
-            "jobs that were quarantined for lost workers try once more. Deletes nothing "
-            "but bulk older than a day that no result refers to.",
+            "jobs try once more that were quarantined for lost workers. Deletes "
+            "nothing but bulk older than a day that no result refers to.",
         ),
     ] = False,
     as_json: JsonOption = False,

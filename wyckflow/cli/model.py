@@ -35,8 +35,8 @@ app = typer.Typer(
 NameArgument = Annotated[
     str,
     typer.Argument(
-        help="Name of a model, the first digits of its hash, or 'bundled' for the "
-        "generator that wyckflow brings along.",
+        help="Name of a model, the first digits of its hash, or 'bundled' and "
+        "'bundled-transformer' for what wyckflow brings along.",
         show_default=False,
     ),
 ]
@@ -101,10 +101,7 @@ def export(
 
     Example: wyckflow model export my-model -o my-model.npz
     """
-    if name == "bundled":
-        model = _bundled()
-    else:
-        model = fetch_model(load_project(project).database(), name)
+    model = _bundled(name) or fetch_model(load_project(project).database(), name)
     path = output or Path(f"{model.name}.npz")
     path.write_bytes(model.to_bytes())
     say(f"{path} ({model.n_bytes / _MB:.1f} MB), id {model.model_id[:_SHOWN_DIGITS]}")
@@ -142,17 +139,21 @@ def remove(name: NameArgument, project: ProjectOption = None) -> None:
 
 
 def _find(name: str, project: Path | None) -> ModelDoc:
-    """Return the card of a model of the project, or of the bundled one."""
-    if name == "bundled":
-        return _bundled()
-    return find_model(load_project(project).database(), name)
+    """Return the card of a model of the project, or of a bundled one."""
+    return _bundled(name) or find_model(load_project(project).database(), name)
 
 
-def _bundled() -> ModelDoc:
-    """Return the generator that wyckflow brings along."""
-    from wyckflow.ml.model_file import bundled_model_path, describe_model
+def _bundled(name: str) -> ModelDoc | None:
+    """Return the generator that wyckflow brings along under a name, if it does."""
+    from wyckflow.ml.model_file import (
+        BUNDLED_MODELS,
+        bundled_model_path,
+        describe_model,
+    )
 
-    return describe_model(bundled_model_path(), name="bundled")
+    if name not in BUNDLED_MODELS:
+        return None
+    return describe_model(bundled_model_path(name), name=name)
 
 
 def _as_dict(card: ModelDoc) -> dict[str, Any]:

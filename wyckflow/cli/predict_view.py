@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from wyckflow.cli.console import out, plain_table, say
+from wyckflow.crystal.dataset.column import PROPERTY_BY_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wyckflow.makers.predict import GenePredictor
+    from wyckflow.makers._predictors import PropertyPredictor
 
 _MOST_SHOWN = 15
 _MOST_LISTED = 3
 _SHOWN_DIGITS = 12
-_UNITS = {
-    "band_gap": "eV",
-    "formation_energy_per_atom": "eV/atom",
-    "energy_above_hull": "eV/atom",
-}
+_SMALL = 0.005
 
 
 class Summary:
@@ -61,7 +58,7 @@ class Summary:
 
 
 def describe(
-    predictor: GenePredictor, summary: Summary, output: Path | None
+    predictor: PropertyPredictor, summary: Summary, output: Path | None
 ) -> dict[str, Any]:
     """Return what ``--json`` prints; with an output, without the rows.
 
@@ -78,9 +75,9 @@ def describe(
         "model": predictor.name,
         "model_id": predictor.identity,
         "predicted_by": predictor.predicted_by,
-        "predicted_from": "the gene alone",
+        "predicted_from": predictor.predicted_from,
         "scale": predictor.scale,
-        "units": {name: _UNITS.get(name, "") for name in predictor.properties},
+        "units": {name: _unit(name) for name in predictor.properties},
         "n_predicted": summary.n_predicted,
         "n_refused": summary.n_refused,
     }
@@ -89,7 +86,7 @@ def describe(
     return found | {"output": str(output)}
 
 
-def show(predictor: GenePredictor, summary: Summary, output: Path | None) -> None:
+def show(predictor: PropertyPredictor, summary: Summary, output: Path | None) -> None:
     """Print the first rows, whose predictions they are, and what was refused.
 
     Parameters
@@ -106,7 +103,7 @@ def show(predictor: GenePredictor, summary: Summary, output: Path | None) -> Non
         heads = [name.replace("_per_atom", "").replace("_", " ") for name in names]
         table = plain_table("name", "formula", *heads, "gene")
         for row in summary.rows:
-            numbers = [f"{row[n]:.2f} ± {row[f'{n}_deviation']:.2f}" for n in names]
+            numbers = [_write(row[n], row[f"{n}_deviation"]) for n in names]
             table.add_row(
                 escape(row["name"]), row["formula"], *numbers, escape(row["gene"])
             )
@@ -114,13 +111,11 @@ def show(predictor: GenePredictor, summary: Summary, output: Path | None) -> Non
         if (left := summary.n_predicted - len(summary.rows)) > 0:
             say(f"and {left:,} more; --output FILE.csv takes all of them")
     if summary.n_predicted:
-        units = ", ".join(
-            f"{name} in {_UNITS[name]}" for name in names if name in _UNITS
-        )
+        units = ", ".join(f"{name} in {_unit(name)}" for name in names if _unit(name))
         text = (
             f"expected by the model {predictor.name} "
             f"({predictor.identity[:_SHOWN_DIGITS]}, {predictor.predicted_by}) from "
-            f"the gene alone, ± one standard deviation; {units}; scale: "
+            f"{predictor.predicted_from}, ± one standard deviation; {units}; scale: "
             f"{predictor.scale}"
         )
         out.print(f"[dim]{escape(text)}[/dim]")
@@ -131,3 +126,15 @@ def show(predictor: GenePredictor, summary: Summary, output: Path | None) -> Non
     if output is not None:
         counts = f"{summary.n_predicted:,} predictions in {output}"
         say(f"{counts}, {summary.n_refused:,} refused")
+
+
+def _unit(name: str) -> str:
+    """Return the unit of a property, nothing for one that we do not know."""
+    column = PROPERTY_BY_NAME.get(name)
+    return column.unit if column is not None else ""
+
+
+def _write(value: float, deviation: float) -> str:
+    """Write a prediction with digits that say something."""
+    digits = ".2f" if max(abs(value), deviation) >= _SMALL else ".2e"
+    return f"{value:{digits}} ± {deviation:{digits}}"

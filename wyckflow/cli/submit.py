@@ -59,7 +59,11 @@ def submit(
     file: FileArgument,
     priority: Annotated[int, typer.Option(help="Higher runs first; 0 is usual.")] = 0,
     local: Annotated[
-        bool, typer.Option("--local", help="Run it here and now, without workers.")
+        bool,
+        typer.Option(
+            "--local",
+            help="Run it here and now, without workers, up to the gate before VASP.",
+        ),
     ] = False,
     output: OutputOption = None,
     project: ProjectOption = None,
@@ -98,6 +102,9 @@ def run(
     The same jobs make the same documents: in the project's database if you are in a
     project, else in a database of its own that is gone afterwards. The files stay.
 
+    It ends at the gate before VASP, whatever the section 'dft' of the file says: VASP
+    needs workers.
+
     Example: wyckflow run oxides.yaml -o oxides
     """
     spec = read_campaign_file(file)
@@ -134,7 +141,25 @@ def run_campaign(
         advance_campaign(database, spec.name)
         say(f"{done.n_jobs} jobs done, {len(done.failures)} failed")
         show_result(database, spec.name, folder)
+        if spec.dft is not None:
+            _say_gate(spec.name, is_kept=_is_in_project(project))
     return len(done.failures)
+
+
+def _say_gate(name: str, *, is_kept: bool) -> None:
+    """Say that the run ended before VASP, and how to go on."""
+    out.print("\nNothing went on to VASP: a run without workers ends at that gate.")
+    if is_kept:
+        out.print(
+            f"'wyckflow advance {name}' applies the rule of the file, 'wyckflow "
+            f"approve --campaign {name}' lets crystals through by hand. Then workers "
+            "of the kinds cpu and vasp do the rest."
+        )
+    else:
+        out.print(
+            "This run's database is gone, so nothing can follow: 'wyckflow submit' the "
+            "file in a project."
+        )
 
 
 def build(
@@ -266,10 +291,15 @@ def _run_with_progress(database: Database, name: str, folder: Path) -> LocalRun:
         )
 
 
+def _is_in_project(project: Path | None) -> bool:
+    """Return whether the documents of a run stay."""
+    return project is not None or find_project() is not None
+
+
 @contextmanager
 def _database(project: Path | None) -> Iterator[Database]:
     """Yield the project's database, or one for this run alone."""
-    if project is not None or find_project() is not None:
+    if _is_in_project(project):
         yield load_project(project).database()
         return
     from wyckflow.store.connect import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from jobflow import Flow, Maker
+from jobflow import Flow, Maker, OutputReference
 
 from wyckflow.errors import CampaignError, ConfigurationError, nearest_name
 from wyckflow.flows.shard import ShardFlowMaker
@@ -16,12 +16,11 @@ from wyckflow.makers.phonon import PhononMaker
 from wyckflow.makers.plan import PlanMaker
 from wyckflow.makers.relax import RelaxMaker
 from wyckflow.makers.screen import ScreenMaker
+from wyckflow.schemas.plan import PlanDoc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from jobflow import OutputReference
 
     from wyckflow.schemas.campaign import CampaignSpec
 
@@ -56,6 +55,18 @@ def uuid_of_stage(campaign: str, number: int, job_name: str) -> str:
         ``gene generate``, ``gene screen`` or ``campaign plan``.
     """
     return job_uuid(identity_of(campaign, number), job_name)
+
+
+def plan_reference(campaign: str, number: int) -> OutputReference:
+    """Return what stands for the plan of a round that has one.
+
+    Parameters
+    ----------
+    campaign, number
+        As in :func:`identity_of`.
+    """
+    uuid = uuid_of_stage(campaign, number, "campaign plan")
+    return OutputReference(uuid=uuid, output_schema=PlanDoc)
 
 
 @dataclass
@@ -152,6 +163,7 @@ class CampaignFlowMaker(Maker):
         self,
         model: str | Path | OutputReference = "bundled",
         identity: str | None = None,
+        earlier: Sequence[OutputReference] = (),
     ) -> Flow:
         """Return the flow; its output is the plan.
 
@@ -163,6 +175,9 @@ class CampaignFlowMaker(Maker):
         identity
             Campaign and round, see :func:`identity_of`. The same words give the jobs
             the same ids, so that a round that runs twice is stored once.
+        earlier
+            Plans of earlier rounds, see :func:`plan_reference`. What they hold is not
+            relaxed again.
         """
         generated, screened = [], []
         for part, maker in enumerate(self._parts()):
@@ -176,6 +191,7 @@ class CampaignFlowMaker(Maker):
                 _one_or_all([job.output for job in screened]),
                 generation=_one_or_all([job.output for job in generated]),
                 identity=identity,
+                **({"earlier": list(earlier)} if earlier else {}),
             ),
             identity,
         )

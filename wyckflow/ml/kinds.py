@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wyckflow.errors import CheckpointError
+from wyckflow.ml.mpvae.generator import KIND as MPVAE
 from wyckflow.ml.mpvae.generator import MultiPropertyVAE
-from wyckflow.ml.mpvae.storage import KIND as MPVAE
 from wyckflow.ml.transformer.config import TransformerTrainingConfig
+from wyckflow.ml.transformer.generator import KIND as TRANSFORMER
 from wyckflow.ml.transformer.generator import WyckoffTransformer
-from wyckflow.ml.transformer.storage import KIND as TRANSFORMER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wyckflow.ml.checkpoint import Checkpoint
+    from wyckflow.ml.forward.model import ForwardModel
     from wyckflow.ml.transformer.config import AnyTrainingConfig
 
 AnyGenerator = MultiPropertyVAE | WyckoffTransformer
@@ -61,6 +62,37 @@ def open_generator(checkpoint: Checkpoint, *, device: str = "cpu") -> AnyGenerat
     raise CheckpointError(
         f"A model of kind {kind!r} came, which generates nothing; give one of kind "
         f"{' or '.join(map(repr, GENERATOR_KINDS))}."
+    )
+
+
+def open_predictor(
+    checkpoint: Checkpoint, *, device: str = "cpu"
+) -> AnyGenerator | ForwardModel:
+    """Return the model in a checkpoint that predicts properties, of whatever kind.
+
+    Parameters
+    ----------
+    checkpoint
+        As it was read.
+    device
+        Where to compute.
+
+    Raises
+    ------
+    CheckpointError
+        If it holds neither a generator nor a forward model.
+    """
+    from wyckflow.ml.forward.model import ForwardModel
+    from wyckflow.ml.forward.storage import KIND as FORWARD
+
+    kind = checkpoint.info.kind
+    if kind == FORWARD:
+        return ForwardModel.load(checkpoint, device=device)
+    if kind in GENERATOR_KINDS:
+        return open_generator(checkpoint, device=device)
+    raise CheckpointError(
+        f"A model of kind {kind!r} came, which predicts no properties; give one of "
+        f"kind {', '.join(map(repr, GENERATOR_KINDS))} or {FORWARD!r}."
     )
 
 

@@ -10,10 +10,14 @@ from wyckflow.errors import ModelError
 from wyckflow.ml.checkpoint import Checkpoint, load_checkpoint
 from wyckflow.schemas.model import ModelDoc
 
-BUNDLED: Final = "bundled"
-"""Name of the generator that comes with wyckflow."""
+BUNDLED, BUNDLED_TRANSFORMER = "bundled", "bundled-transformer"
+"""Names of the generators that come with wyckflow."""
 
-_BUNDLED_FILE: Final = "generator.npz"
+BUNDLED_MODELS: Final = {
+    BUNDLED: "generator.npz",
+    BUNDLED_TRANSFORMER: "transformer.npz",
+}
+"""The file of each."""
 
 
 def describe_model(source: Path | bytes, *, name: str) -> ModelDoc:
@@ -42,19 +46,24 @@ def describe_model(source: Path | bytes, *, name: str) -> ModelDoc:
     )
 
 
-def bundled_model_path() -> Path:
-    """Return the file of the generator that comes with wyckflow.
+def bundled_model_path(name: str = BUNDLED) -> Path:
+    """Return the file of a generator that comes with wyckflow.
+
+    Parameters
+    ----------
+    name
+        One of `BUNDLED_MODELS`.
 
     Raises
     ------
     ModelError
         If this installation lacks it.
     """
-    path = Path(str(files("wyckflow.ml") / "models" / _BUNDLED_FILE))
+    path = Path(str(files("wyckflow.ml") / "models" / BUNDLED_MODELS[name]))
     if not path.exists():
         raise ModelError(
-            "This installation of wyckflow has no bundled generator: install it again, "
-            "or train a model with 'wyckflow train' and name its file."
+            f"This installation of wyckflow has no generator {name!r}: install it "
+            "again, or train a model with 'wyckflow train' and name its file."
         )
     return path
 
@@ -65,7 +74,7 @@ def open_model(model: str | Path | ModelDoc) -> tuple[str, Checkpoint]:
     Parameters
     ----------
     model
-        ``bundled``, a file, or a document from the registry.
+        One of `BUNDLED_MODELS`, a file, or a document from the registry.
 
     Raises
     ------
@@ -74,12 +83,13 @@ def open_model(model: str | Path | ModelDoc) -> tuple[str, Checkpoint]:
     """
     if isinstance(model, ModelDoc):
         return model.name, load_checkpoint(model.to_bytes())
-    if model == BUNDLED:
-        return BUNDLED, load_checkpoint(bundled_model_path())
+    if isinstance(model, str) and model in BUNDLED_MODELS:
+        return model, load_checkpoint(bundled_model_path(model))
     path = Path(model)
     if not path.exists():
         raise ModelError(
-            f"There is no model {str(model)!r}: give 'bundled', a model's file, or "
+            f"There is no model {str(model)!r}: give "
+            f"{' or '.join(map(repr, BUNDLED_MODELS))}, a model's file, or "
             "register one with 'wyckflow model import FILE' and pass its reference."
         )
     return path.stem, load_checkpoint(path)

@@ -1,14 +1,19 @@
 """What the relaxation of a gene will cost, known before it begins.
 
-Measured with ``benchmarks/_measure_relax_cost.py``: 40 genes drawn from those of the
-CrySPR paper were relaxed one by one with the default race on one core of an x86-64
-machine (32 CPU s, median 0.35, most 5.7), and all together (25 CPU s, to which the law
-is scaled, since shards are relaxed so). Each gene predicted by a law fitted to the
-others is off by a factor of 1.65 (one standard deviation of the logarithm; 2.7 if all
-genes cost the same), and their sum by 3 %. The number of atoms in the cell did not
-matter beside the number of orbits, and a trial of a gene with more freedom costs a
-little less, since more of its trials are dropped early. Other machines and accelerators
-differ by a factor; shards stay alike.
+An evaluation takes 1.05 ms per orbit of the gene, on one core of an x86-64 machine: so
+in 40 genes of the CrySPR paper (25 CPU s together; 6 orbits, on average over their
+evaluations), and 0.8 to 1.2 ms in shards of a campaign with half as many orbits. How
+many evaluations the default race takes was fitted to these 40 genes with their usual
+starts, and to 24 of them with 2 and with 6: more with the freedom of a gene, since its
+trials arrive later, and less than in proportion to its starts, since most are dropped
+early. Scaled to the usual starts, the law is 8 % too low for 6 starts and 24 % for 2;
+of single genes it is off by a factor of 1.2 to 1.3 (one standard deviation of the
+logarithm). ``benchmarks/_measure_relax_cost.py`` does it again.
+
+A law before this one was fitted to the seconds of genes that were relaxed one by one.
+In such small batches freedom seems to cost nothing, and the law promised 1.6 times too
+much for shards of genes with little of it. Other machines and accelerators differ by a
+factor; shards stay alike.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CostLaw:
-    """Processor seconds of one trial: a factor and powers of what a gene has.
+    """Processor seconds of a gene: a factor and powers of what it has.
 
     Attributes
     ----------
@@ -40,26 +45,33 @@ class CostLaw:
         Power of the number of orbits.
     freedom
         Power of the number of degrees of freedom, those of the cell included, plus one.
+    starts
+        Power of the number of starts.
     """
 
     factor: float
     orbits: float
     freedom: float
+    starts: float
 
-    def seconds_per_trial(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the seconds of one trial of each gene.
+    def seconds(
+        self, table: NDArray[np.float64], starts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the seconds of each gene.
 
         Parameters
         ----------
         table
             What :func:`describe_gene` returns of each gene.
+        starts
+            Of each gene.
         """
         powers = np.array([self.orbits, self.freedom])
-        seconds: NDArray[np.float64] = self.factor * np.prod(table**powers, axis=1)
-        return seconds
+        found: NDArray[np.float64] = self.factor * np.prod(table**powers, axis=1)
+        return found * starts**self.starts
 
 
-LAW: Final = CostLaw(factor=0.0251, orbits=0.902, freedom=-0.221)
+LAW: Final = CostLaw(factor=0.00342, orbits=1.0, freedom=0.824, starts=0.709)
 """As fitted; see the head of this module."""
 
 
@@ -89,6 +101,6 @@ def estimate_cpu_s(
     if not len(genes):
         return np.empty(0)
     race = RaceOptions(n_trials=n_trials)
-    trials = np.array([race.n_trials_of(gene) for gene in genes], float)
+    starts = np.array([race.n_trials_of(gene) for gene in genes], float)
     table = np.array([describe_gene(gene) for gene in genes], float)
-    return trials * LAW.seconds_per_trial(table)
+    return LAW.seconds(table, starts)

@@ -100,13 +100,18 @@ class Scratch:
             logger.info("%d genes are finished already, in %s", len(found), self.folder)
         return found
 
-    def add(self, genes: Mapping[str, RelaxedGene]) -> None:
+    def add(self, genes: Mapping[str, RelaxedGene]) -> bool:
         """Keep genes, safe from a kill once this returns.
 
         Parameters
         ----------
         genes
             By their text.
+
+        Returns
+        -------
+        bool
+            Whether there was room for them.
         """
         lines = "".join(_write(item) for item in genes.values())
         path = self.folder / _FILE_NAME
@@ -124,6 +129,8 @@ class Scratch:
                 self.folder,
                 error,
             )
+            return False
+        return True
 
     def remove(self) -> None:
         """Remove the folder, the job being done."""

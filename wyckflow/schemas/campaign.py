@@ -210,6 +210,11 @@ class RoundDoc(BaseModel):
         ge=0,
         description="Genes that the budget left for it; null without a limit.",
     )
+    leaves_out: list[int] = Field(
+        default_factory=list,
+        description="Earlier rounds whose planned genes it does not relax again: those "
+        "that had a plan when it was submitted.",
+    )
     submitted_at: UtcDatetime = Field(description="When it was submitted (UTC).")
     estimate: list[StageEstimate] = Field(
         default_factory=list,

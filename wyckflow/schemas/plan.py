@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from wyckflow.schemas.base import WyckflowDoc
+from wyckflow.schemas.blob import pack_arrays, unpack_arrays
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class ShardDoc(BaseModel):
@@ -31,6 +38,12 @@ class PlanDoc(WyckflowDoc):
         ge=0,
         description="Of these, how many are the same arrangement as another.",
     )
+    n_planned_before: int = Field(
+        default=0,
+        ge=0,
+        description="Accepted genes left out since a shard of an earlier round holds "
+        "the same arrangement.",
+    )
     n_planned: int = Field(ge=0, description="Genes in the shards.")
     n_over_budget: int = Field(
         ge=0,
@@ -41,3 +54,25 @@ class PlanDoc(WyckflowDoc):
         ge=0, description="Estimated processor seconds of all shards."
     )
     shards: list[ShardDoc] = Field(description="The shards, in order of promise.")
+    blob: bytes | None = Field(
+        default=None,
+        description="Packed array 'keys': one number per planned arrangement, by which "
+        "later rounds leave it out; null before rounds did.",
+    )
+
+    def planned_keys(self) -> NDArray[np.uint64]:
+        """Return the keys of the planned genes; none where they were not kept."""
+        if self.blob is None:
+            return np.empty(0, np.uint64)
+        return unpack_arrays(self.blob)["keys"]
+
+
+def pack_keys(keys: NDArray[np.uint64]) -> bytes:
+    """Return the blob of a plan.
+
+    Parameters
+    ----------
+    keys
+        Of the planned genes, see `wyckflow.crystal.keys.canonical_keys`.
+    """
+    return pack_arrays({"keys": keys})

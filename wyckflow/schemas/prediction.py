@@ -1,4 +1,4 @@
-"""What a model expects of genes: counts in the document, numbers in blobs."""
+"""What a model expects of crystals: counts in the document, numbers in blobs."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ class PredictionRefusal(StrEnum):
 
     UNKNOWN_ELEMENT = "unknown_element"
     """None of the crystals that the model learned from has one of its elements."""
+
+    NO_CELL = "no_cell"
+    """The model reads cells, and this is a gene alone."""
+
+    TOO_LARGE = "too_large"
+    """It has more sites, atoms or elements than the model has room for."""
 
 
 class PredictionChunk(BaseModel):
@@ -94,7 +100,7 @@ class PredictionChunk(BaseModel):
 
 
 class PredictionDoc(WyckflowDoc):
-    """Properties that one model expects of genes, from the genes alone."""
+    """Properties that one model expects of crystals."""
 
     SCHEMA_VERSION: ClassVar[int] = 1
 
@@ -102,6 +108,11 @@ class PredictionDoc(WyckflowDoc):
     model_name: str = Field(description="Name of the model.")
     predicted_by: str = Field(
         description="What predicted, such as 'ensemble of 3 networks'."
+    )
+    predicted_from: str = Field(
+        default="the gene alone",
+        description="What of a crystal was read, such as 'the gene alone' or 'cell and "
+        "coordinates'.",
     )
     scale: str = Field(
         description="Scale of the predicted energies (eV/atom) and gaps (eV): that of "

@@ -76,6 +76,25 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others():
     assert not same(weights(first), weights(other))
 
 
+@pytest.mark.parametrize(("n_epochs", "final_rate"), [(12, 0.01), (6, 0.2)])
+def test_the_options_decide_the_rate_of_every_step(monkeypatch, n_epochs, final_rate):
+    rates = []
+
+    class Spy(torch.optim.AdamW):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Spy)
+    changes = {"n_epochs": n_epochs, "final_rate": final_rate}
+    run_training(Line(), OPTIONS.model_copy(update=changes))
+    steps = np.arange(4 * n_epochs)
+    cosine = (1 + np.cos(np.pi * steps / len(steps))) / 2
+    warm = np.minimum((steps + 1) / 3, 1)
+    expected = OPTIONS.learning_rate * warm * (cosine + final_rate)
+    assert rates == pytest.approx(expected)
+
+
 def test_the_random_state_outside_is_not_touched():
     torch.manual_seed(5)
     expected = torch.rand(3)

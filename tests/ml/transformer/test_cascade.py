@@ -12,7 +12,7 @@ from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import unpack_genes
 from wyckflow.crystal.tables import load_space_group
 from wyckflow.errors import GeneError
-from wyckflow.ml.codec.sites import SiteTensors, tensorise_codes, tensorise_genes
+from wyckflow.ml.codec.sites import tensorise_codes, tensorise_genes
 from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.mpvae.limits import DecodingLimits
 from wyckflow.ml.transformer.cascade import Draw, Walk, draw_groups
@@ -23,8 +23,12 @@ from wyckflow.ml.transformer.choices import (
     _least_atoms,
     _least_atoms_without_each,
 )
-from wyckflow.ml.transformer.config import TransformerNetworkConfig
-from wyckflow.ml.transformer.likelihood import random_orders, score_in_order
+from wyckflow.ml.transformer.config import TransformerConfig, TransformerNetworkConfig
+from wyckflow.ml.transformer.likelihood import (
+    fixed_order,
+    random_orders,
+    score_in_order,
+)
 from wyckflow.ml.transformer.network import Parts, TransformerNetwork
 from wyckflow.ml.transformer.task import NextTokenLoss, TransformerTask
 from wyckflow.ml.transformer.tokens import GeneTokens
@@ -151,18 +155,15 @@ def test_what_is_said_of_a_written_gene_is_what_reading_it_gives(network):
     assert again == pytest.approx(written.log_probability.double().numpy(), abs=2e-4)
 
 
-def test_the_loss_is_the_mean_surprise_over_all_orders(
-    network, random_genes, monkeypatch
-):
+def test_the_loss_is_the_mean_surprise_over_all_orders(network, random_genes):
     genes = [gene for gene in random_genes if gene.n_orbits <= 3][:30]
     sites = tensorise_genes(genes)
     rng = np.random.default_rng(0)
     orders = [random_orders(sites.mask, rng) for _ in range(30)]
     walked = -np.mean([score_in_order(network, sites, order) for order in orders], 0)
 
-    monkeypatch.setattr(SiteTensors, "permuted", lambda self, _, **_kinds: self)
     task = object.__new__(TransformerTask)
-    task.device = "cpu"
+    task.device, task.options = "cpu", TransformerConfig(augment=False)
     loss = NextTokenLoss(network)
     nothing = np.full((len(genes), 2), np.nan, np.float32)
     is_similar = np.zeros(len(genes), bool)
@@ -170,6 +171,24 @@ def test_the_loss_is_the_mean_surprise_over_all_orders(
         cuts = [task.cut(sites, is_similar, nothing, 12, rng) for _ in range(2)]
         surprises = [loss(cut).numpy() for cut in cuts]
     assert np.mean(surprises) == pytest.approx(walked.mean(), rel=0.01)
+
+
+def test_the_loss_without_shuffling_is_the_surprise_in_the_fixed_order(
+    network, random_genes
+):
+    genes = [gene for gene in random_genes if gene.n_orbits == 3][:20]
+    sites = tensorise_genes(genes)
+    walked = -score_in_order(network, sites, fixed_order(sites))
+    task = object.__new__(TransformerTask)
+    task.device = "cpu"
+    task.options = TransformerConfig(augment=False, shuffle=False)
+    nothing = np.full((len(genes), 2), np.nan, np.float32)
+    generator = np.random.default_rng(0)
+    with torch.no_grad():
+        # Four cuts of three sites: each place once.
+        cut = task.cut(sites, nothing[:, 0] > 0, nothing, 4, generator)
+        surprises = NextTokenLoss(network)(cut).numpy().reshape(4, -1)
+    assert surprises.mean(axis=0) == pytest.approx(walked, rel=1e-4)
 
 
 def test_known_tokens_may_come_in_any_order(network):

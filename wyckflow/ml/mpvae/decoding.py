@@ -215,15 +215,15 @@ class _Writer:
             lives = allowed.any(1)
             if not bool(lives.all()):
                 rows, scores, allowed = rows[lives], scores[lives], allowed[lives]
-                self.cache = self.cache.take(lives.nonzero()[:, 0], 1)
+                self.cache = self.cache.take(lives.nonzero()[:, 0])
             if not len(rows):
                 break
             flag = self._occupy(rows, place, self._draw(scores, allowed, rows), state)
             is_end = flag == END
             if bool(is_end.any()):
                 done, goes_on = (x.nonzero()[:, 0] for x in (is_end, ~is_end))
-                self._choose_elements(rows[done], self.cache.take(done, 4), order)
-                rows, self.cache = rows[goes_on], self.cache.take(goes_on, 1)
+                self._choose_elements(rows[done], self.cache.take(done), order)
+                rows, self.cache = rows[goes_on], self.cache.take(goes_on)
             if not len(rows):
                 break
 
@@ -268,7 +268,7 @@ class _Writer:
             lives = allowed.any(1)
             if not bool(lives.all()):
                 kept = lives.nonzero()[:, 0]
-                rows, left, cache = rows[kept], left[kept], cache.take(kept, 4)
+                rows, left, cache = rows[kept], left[kept], cache.take(kept)
                 scores, allowed = scores[kept], allowed[kept]
             self.element[rows, place] = self._draw(scores, allowed, rows)
             self.is_complete[rows[left == 0]] = True
@@ -276,7 +276,7 @@ class _Writer:
             if not len(goes_on):
                 break
             if len(goes_on) < len(rows):
-                rows, cache = rows[goes_on], cache.take(goes_on, 4)
+                rows, cache = rows[goes_on], cache.take(goes_on)
 
     def finish(self) -> Decoded:
         """Return what was written."""
@@ -337,8 +337,8 @@ class _Cache:
         parts = []
         for block in decoder.blocks:
             query, key, value = block.project(x)
-            part = x.new_empty(2, n, decoder.n_heads, length + _SPARE_SLOTS, narrow)
-            part[0, :, :, :length], part[1, :, :, :length] = key, value
+            part = x.new_empty(n, 2, decoder.n_heads, length + _SPARE_SLOTS, narrow)
+            part[:, 0, :, :length], part[:, 1, :, :length] = key, value
             parts.append(part)
             x = block.finish(x, query, key, value, mask)
         return cls(decoder, parts, length), decoder.norm(x[:, -1])
@@ -353,20 +353,16 @@ class _Cache:
         x = x[:, None]
         for block, part in zip(self.decoder.blocks, self.parts, strict=True):
             query, key, value = block.project(x)
-            part[0, :, :, slot], part[1, :, :, slot] = key[:, :, 0], value[:, :, 0]
+            part[:, 0, :, slot], part[:, 1, :, slot] = key[:, :, 0], value[:, :, 0]
             seen = part[:, :, :, : self.length]
-            x = block.finish(x, query, seen[0], seen[1], None)
+            x = block.finish(x, query, seen[:, 0], seen[:, 1], None)
         state: Tensor = self.decoder.norm(x[:, 0])
         return state
 
-    def take(self, rows: Tensor, spare: int) -> _Cache:
-        """Return the memory of some of the rows, with room for some more tokens."""
-        parts = []
-        for part in self.parts:
-            shape = (2, len(rows), part.shape[2], self.length + spare, part.shape[4])
-            kept = part.new_empty(shape)
-            kept[:, :, :, : self.length] = part[:, rows, :, : self.length]
-            parts.append(kept)
+    def take(self, rows: Tensor) -> _Cache:
+        """Return the memory of some of the rows."""
+        # The memory of a row lies in one piece, so that this copies whole pieces.
+        parts = [part.index_select(0, rows) for part in self.parts]
         return _Cache(self.decoder, parts, self.length)
 
 

@@ -1,57 +1,41 @@
-"""The multi-property variational autoencoder: learn, sample, predict, keep."""
+"""The multi-property variational autoencoder: a latent space to sample and look in."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import torch
 
-from wyckflow.errors import TrainingError
-from wyckflow.ml.checkpoint import (
-    Checkpoint,
-    CheckpointInfo,
-    load_checkpoint,
-    save_checkpoint,
-)
-from wyckflow.ml.codec.arrangement import arrange_sites
 from wyckflow.ml.codec.sites import SiteTensors, tensorise_codes, tensorise_genes
+from wyckflow.ml.ensemble import DEFAULT_DESCRIPTIONS, Ensemble
 from wyckflow.ml.generator import GeneBatch, Predictions, join_batches
-from wyckflow.ml.mpvae.decoder import FROM_DATA
+from wyckflow.ml.memory import Memory, remember
 from wyckflow.ml.mpvae.decoding import decode
-from wyckflow.ml.mpvae.ensemble import DEFAULT_DESCRIPTIONS, Ensemble
-from wyckflow.ml.mpvae.fitting import fit_autoencoder, fit_ensemble
+from wyckflow.ml.mpvae.likelihood import encode_sites, score_sites
 from wyckflow.ml.mpvae.limits import DecodingLimits
-from wyckflow.ml.mpvae.losses import score_genes
-from wyckflow.ml.mpvae.memory import Memory, remember
-from wyckflow.ml.mpvae.model import mix_with_noise
-from wyckflow.ml.mpvae.storage import (
-    KIND,
-    KIND_VERSION,
-    pack_model,
-    tell_story,
-    unpack_model,
-)
+from wyckflow.ml.mpvae.model import AutoencoderNetwork, mix_with_noise
+from wyckflow.ml.trained import TrainedGenerator
+from wyckflow.ml.training.autoencoder import AutoencoderTask
 from wyckflow.ml.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from wyckflow.crystal.dataset.table import Dataset
     from wyckflow.crystal.gene import WyckoffGene
-    from wyckflow.ml.mpvae.model import AutoencoderNetwork, PredictorNetwork
-    from wyckflow.ml.training.loop import Progress
+    from wyckflow.ml.checkpoint import CheckpointInfo
+    from wyckflow.ml.mpvae.model import PredictorNetwork
     from wyckflow.ml.training.rows import Scaler, TrainingRows
 
+KIND: Final = "mpvae"
 SAMPLE_BATCH: Final = 2048
-_ENCODE_BATCH: Final = 1024
 
 
-class MultiPropertyVAE:
+class MultiPropertyVAE(TrainedGenerator):
     """A generator of genes with a latent space that knows properties.
 
     Make one with `fit` or `load`; what is asked of it before raises.
@@ -64,96 +48,26 @@ class MultiPropertyVAE:
         Where to compute.
     """
 
-    def __init__(
-        self, config: TrainingConfig | None = None, *, device: str = "cpu"
-    ) -> None:
-        self.config = config or TrainingConfig()
-        self.device = device
-        self.info: CheckpointInfo | None = None
-        self.metrics: dict[str, float] = {}
-        self.network: AutoencoderNetwork
-        self.scaler: Scaler
-        self.known_elements: NDArray[np.bool_]
-        self.members: list[PredictorNetwork] = []
-        self.predictor_scaler: Scaler
-        self.memory: Memory
+    kind: ClassVar[str] = KIND
+    part: ClassVar[str] = "generator"
+    description: ClassVar[str] = "Genes from a multi-property variational autoencoder."
+    config_class: ClassVar[type[TrainingConfig]] = TrainingConfig
+    config: TrainingConfig
+    network: AutoencoderNetwork
 
-    # --- learning and keeping --------------------------------------------------------
+    # --- learning --------------------------------------------------------------------
 
-    def fit(
-        self,
-        datasets: Sequence[Dataset],
-        *,
-        folder: Path | None = None,
-        report: Callable[[Progress], None] | None = None,
-    ) -> Self:
-        """Learn from datasets; rows of the first one judge.
+    def _properties_to_learn(self, datasets: Sequence[Dataset]) -> list[str]:  # noqa: ARG002 (all of them must be there)
+        return [item.name for item in self.config.generator.properties]
 
-        Parameters
-        ----------
-        datasets
-            At least one; more of them may lack properties that the first one has.
-        folder
-            Where to keep logs and states, so that an interrupted training goes on.
-        report
-            Is told of every step.
+    def _stored_properties(self, info: CheckpointInfo) -> list[str]:  # noqa: ARG002 (the options say it)
+        return [item.name for item in self.config.generator.properties]
 
-        Raises
-        ------
-        TrainingError
-            If the datasets cannot be learned from as the options ask.
-        """
-        fitted = fit_autoencoder(
-            self.config.generator,
-            datasets,
-            device=self.device,
-            folder=folder,
-            report=report,
-        )
-        self.network, self.scaler = fitted.network, fitted.scaler
-        self.known_elements = fitted.rows.known_elements
-        self.metrics = fitted.metrics
-        self.members, self.predictor_scaler = [], self.scaler
-        if self.config.predictor is not None:
-            self.fit_predictor(datasets, folder=folder, report=report)
-        self.memory = self._remember(fitted.rows)
-        self.info = tell_story(self, fitted.rows)
-        return self
+    def _new_network(self, n_properties: int) -> AutoencoderNetwork:
+        return AutoencoderNetwork(self.config.generator.network, n_properties)
 
-    def fit_predictor(
-        self,
-        datasets: Sequence[Dataset],
-        *,
-        folder: Path | None = None,
-        report: Callable[[Progress], None] | None = None,
-    ) -> Self:
-        """Train the ensemble alone, which is all that predictions take.
-
-        Parameters
-        ----------
-        datasets, folder, report
-            As in `fit`.
-
-        Raises
-        ------
-        TrainingError
-            If the options ask for no ensemble, or the datasets do not do.
-        """
-        if self.config.predictor is None:
-            raise TrainingError(
-                "The options ask for no predictor; leave 'predictor' out of them for "
-                "the default one."
-            )
-        fitted = fit_ensemble(
-            self.config.predictor,
-            datasets,
-            device=self.device,
-            folder=folder,
-            report=report,
-        )
-        self.members, self.predictor_scaler = fitted.members, fitted.scaler
-        self.metrics |= fitted.metrics
-        return self
+    def _new_task(self, rows: TrainingRows, scaler: Scaler) -> AutoencoderTask:
+        return AutoencoderTask(self.network, rows, scaler, self.config.generator)
 
     def _remember(self, rows: TrainingRows) -> Memory:
         """Write down where the crystals are that it learned from."""
@@ -162,53 +76,17 @@ class MultiPropertyVAE:
             sites, rows.keys, self._encode(sites), self.predict_sites(sites)
         )
 
-    def to_checkpoint(self) -> Checkpoint:
-        """Return all that is needed to make the model again.
+    def _tell_more(self) -> dict[str, Any]:
+        scaler = self.scaler if self.predictor is None else self.predictor.scaler
+        return {
+            "predictor_properties": list(scaler.names),
+            "predictor_scalers": scaler.to_info(),
+        }
 
-        Raises
-        ------
-        TrainingError
-            If nothing was learned yet.
-        """
-        if self.info is None:
-            raise TrainingError("This generator was not trained; fit or load it first.")
-        return pack_model(self, self.info)
-
-    def save(self, path: Path) -> str:
-        """Write the model to a file; return its identity.
-
-        Parameters
-        ----------
-        path
-            Usually with the ending ``.npz``.
-        """
-        return save_checkpoint(path, self.to_checkpoint())
-
-    @classmethod
-    def load(cls, source: Path | bytes | Checkpoint, *, device: str = "cpu") -> Self:
-        """Make a model of its checkpoint.
-
-        Parameters
-        ----------
-        source
-            A file, its bytes, or what was read of it.
-        device
-            Where to compute.
-
-        Raises
-        ------
-        CheckpointError
-            If it is of another kind or version, or damaged.
-        """
-        checkpoint = source
-        if not isinstance(checkpoint, Checkpoint):
-            checkpoint = load_checkpoint(
-                checkpoint, kind=KIND, kind_version=KIND_VERSION
-            )
-        config = TrainingConfig.model_validate(checkpoint.info.config)
-        model = cls(config, device=device)
-        unpack_model(checkpoint, model)
-        return model
+    @property
+    def members(self) -> list[PredictorNetwork]:
+        """The networks of the ensemble; none if the heads predict."""
+        return [] if self.predictor is None else self.predictor.members
 
     # --- sampling --------------------------------------------------------------------
 
@@ -362,13 +240,7 @@ class MultiPropertyVAE:
         return self._encode(tensorise_codes(space_group_numbers, codes))
 
     def _encode(self, sites: SiteTensors) -> NDArray[np.float32]:
-        parts = []
-        with torch.no_grad():
-            for start in range(0, len(sites), _ENCODE_BATCH):
-                some = sites.take(np.arange(len(sites))[start : start + _ENCODE_BATCH])
-                genes = arrange_sites(some.trimmed()).to(self.device)
-                parts.append(self.network.encoder(genes)[0].cpu().numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, self.n_latent), "f4")
+        return encode_sites(self.network, sites, self.device)
 
     def predict_latents(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Return properties and their expected errors at points of the latent space.
@@ -416,54 +288,12 @@ class MultiPropertyVAE:
         latents
             Points from which to decode without noise; none for noise alone.
         """
-        sites = tensorise_genes(genes)
-        result = np.zeros(len(sites))
-        order = np.argsort(sites.mask.sum(axis=1), kind="stable")
-        with torch.no_grad():
-            for start in range(0, len(order), _ENCODE_BATCH):
-                rows = order[start : start + _ENCODE_BATCH]
-                some = arrange_sites(sites.take(rows).trimmed()).to(self.device)
-                shape = len(rows), self.n_latent
-                latent = torch.zeros(shape, device=self.device)
-                level = torch.ones(len(rows), device=self.device)
-                if latents is not None:
-                    points = np.asarray(latents)[rows].astype(np.float32)
-                    latent = torch.as_tensor(points, device=self.device)
-                    level = torch.zeros_like(level)
-                origin = torch.full((len(rows),), FROM_DATA, device=self.device)
-                logits = self.network.decoder(latent, level, origin, some)
-                if latents is None:
-                    logits.group[:] = self._group_scores
-                result[rows] = -score_genes(logits, some).total.double().cpu().numpy()
-        return result
-
-    def predict(
-        self,
-        genes: Sequence[WyckoffGene],
-        *,
-        n_descriptions: int = DEFAULT_DESCRIPTIONS,
-    ) -> Predictions:
-        """Return the properties expected of genes.
-
-        Parameters
-        ----------
-        genes
-            Any genes.
-        n_descriptions
-            How many equivalent descriptions to average over.
-        """
-        return self.predict_sites(tensorise_genes(genes), n_descriptions=n_descriptions)
-
-    def predict_codes(
-        self,
-        space_group_numbers: NDArray[Any],
-        codes: NDArray[Any],
-        *,
-        n_descriptions: int = DEFAULT_DESCRIPTIONS,
-    ) -> Predictions:
-        """Return the same for packed genes."""
-        sites = tensorise_codes(space_group_numbers, codes)
-        return self.predict_sites(sites, n_descriptions=n_descriptions)
+        return score_sites(
+            self.network,
+            tensorise_genes(genes),
+            self._group_scores,
+            None if latents is None else np.asarray(latents),
+        )
 
     def predict_sites(
         self,
@@ -472,7 +302,7 @@ class MultiPropertyVAE:
         n_descriptions: int = DEFAULT_DESCRIPTIONS,
         with_heads: bool = False,
     ) -> Predictions:
-        """Return the same for genes as arrays.
+        """Return the properties expected of genes as arrays.
 
         Parameters
         ----------
@@ -483,17 +313,12 @@ class MultiPropertyVAE:
         with_heads
             Whether to ask the heads of the latent space instead of the ensemble.
         """
-        use_heads = with_heads or not self.members
-        scaler = self.scaler if use_heads else self.predictor_scaler
-        members: Sequence[Any] = [self._head] if use_heads else self.members
+        if self.predictor is not None and not with_heads:
+            return super().predict_sites(sites, n_descriptions=n_descriptions)
         censored = self.config.censored_properties
-        is_not_negative = np.array([name in censored for name in scaler.names])
-        ensemble = Ensemble(members, scaler, is_not_negative, self.device)
-        found = ensemble.predict(sites, n_descriptions=n_descriptions)
-        options = self.config.predictor
-        if use_heads or options is None:
-            return found
-        return found.first(len(options.properties))
+        is_not_negative = np.array([name in censored for name in self.scaler.names])
+        heads = Ensemble([self._head], self.scaler, is_not_negative, self.device)
+        return heads.predict(sites, n_descriptions=n_descriptions)
 
     def _head(self, genes: Any) -> Any:
         return self.network.head(self.network.encoder(genes)[0])

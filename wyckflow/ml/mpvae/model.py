@@ -24,6 +24,7 @@ class AutoencoderNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig, n_properties: int) -> None:
         super().__init__()
+        self.n_latent = config.latent
         self.encoder = GeneEncoder(config)
         self.decoder = GeneDecoder(config)
         self.head = PropertyHead(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wyckflow.ml.kinds import AnyGenerator
-    from wyckflow.ml.mpvae.memory import Memory
+    from wyckflow.ml.memory import Memory
     from wyckflow.schemas.target import Target
 
 _WITH_LATENTS: Final = (Method.PRIOR, Method.POSTERIOR, Method.LOCAL, Method.GUIDED)

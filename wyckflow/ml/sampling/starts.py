@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wyckflow.ml.mpvae.memory import Memory
+    from wyckflow.ml.memory import Memory
     from wyckflow.schemas.target import Target
 
 

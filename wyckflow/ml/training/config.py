@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from wyckflow.errors import TrainingError, nearest_name
 from wyckflow.ml.mpvae.config import NetworkConfig
@@ -12,17 +19,34 @@ from wyckflow.ml.mpvae.config import NetworkConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wyckflow.ml.forward.config import ForwardConfig
     from wyckflow.ml.transformer.config import AnyTrainingConfig
 
 
 class LoopConfig(BaseModel):
-    """How long, how fast, and when to stop."""
+    """How long, how fast, and when to stop: all that decides the rate of each step.
+
+    The rate rises for some steps and then falls along a cosine whose end is that of the
+    last epoch. A training cannot be shortened on the way: with fewer epochs it is
+    another one from its first step on.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    n_epochs: int = Field(default=60, ge=1, description="Passes over the rows.")
+    n_epochs: int = Field(
+        default=60,
+        ge=1,
+        description="Passes over the rows, at the end of which the rate has fallen.",
+    )
     batch_size: int = Field(default=128, ge=2, description="Genes per step.")
     learning_rate: float = Field(default=1.5e-3, gt=0, description="At its highest.")
+    final_rate: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of it that is added all the time, and is left at the end of "
+        "the last epoch.",
+    )
     weight_decay: float = Field(default=0.03, ge=0, description="Of AdamW.")
     n_warmup_steps: int = Field(
         default=100, ge=0, description="Steps until the rate is at its highest."
@@ -42,6 +66,19 @@ class LoopConfig(BaseModel):
         ge=1,
         description="Looks without progress after which the training stops.",
     )
+
+
+def complete_loop(content: Any, default: LoopConfig) -> Any:
+    """Fill in what a file leaves out of a loop, from the defaults of its network.
+
+    Parameters
+    ----------
+    content
+        What came; anything but a mapping is returned as it is.
+    default
+        The defaults.
+    """
+    return default.model_dump() | content if isinstance(content, dict) else content
 
 
 class TargetProperty(BaseModel):
@@ -129,6 +166,17 @@ class GeneratorConfig(BaseModel):
         return self
 
 
+_PREDICTOR_LOOP: Final = LoopConfig(
+    n_epochs=26,
+    batch_size=64,
+    learning_rate=1e-3,
+    weight_decay=0.05,
+    n_warmup_steps=200,
+    averaging=0.998,
+    patience=10,
+)
+
+
 class PredictorConfig(BaseModel):
     """Training of the ensemble that predicts properties from genes."""
 
@@ -140,15 +188,7 @@ class PredictorConfig(BaseModel):
     n_heads: int = Field(default=4, ge=1, description="Attention heads.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Share left out.")
     loop: LoopConfig = Field(
-        default_factory=lambda: LoopConfig(
-            n_epochs=26,
-            batch_size=64,
-            learning_rate=1e-3,
-            weight_decay=0.05,
-            n_warmup_steps=200,
-            averaging=0.998,
-            patience=10,
-        ),
+        default=_PREDICTOR_LOOP,
         description="Length and pace of the training of each member.",
     )
     properties: tuple[TargetProperty, ...] = Field(
@@ -162,6 +202,11 @@ class PredictorConfig(BaseModel):
     validation_share: float = Field(
         default=0.1, gt=0, lt=1, description="Share of formulas set aside."
     )
+
+    @field_validator("loop", mode="before")
+    @classmethod
+    def _complete_loop(cls, content: Any) -> Any:
+        return complete_loop(content, _PREDICTOR_LOOP)
 
 
 class TrainingConfig(BaseModel):
@@ -191,7 +236,7 @@ class TrainingConfig(BaseModel):
         return frozenset(item.name for item in items if item.is_censored_at_zero)
 
 
-def load_training_config(path: Path) -> AnyTrainingConfig:
+def load_training_config(path: Path) -> AnyTrainingConfig | ForwardConfig:
     """Read the options of a training from a YAML file.
 
     Parameters
@@ -215,14 +260,16 @@ def load_training_config(path: Path) -> AnyTrainingConfig:
     return parse_training_config(content, repr(str(path)))
 
 
-def parse_training_config(content: Any, where: str) -> AnyTrainingConfig:
+def parse_training_config(
+    content: Any, where: str
+) -> AnyTrainingConfig | ForwardConfig:
     """Read the options of a training from what a file or a maker holds.
 
     Parameters
     ----------
     content
         Options that it does not name keep their defaults; ``model`` says of which kind
-        of generator they are.
+        of model they are: a generator, or ``forward`` for properties alone.
     where
         What it is, for the words of an error.
 
@@ -231,11 +278,13 @@ def parse_training_config(content: Any, where: str) -> AnyTrainingConfig:
     TrainingError
         If an option is unknown or wrong.
     """
+    from wyckflow.ml.forward.config import ForwardConfig
     from wyckflow.ml.transformer.config import TransformerTrainingConfig
 
-    kinds: dict[str, type[AnyTrainingConfig]] = {
+    kinds: dict[str, type[AnyTrainingConfig | ForwardConfig]] = {
         "mpvae": TrainingConfig,
         "transformer": TransformerTrainingConfig,
+        "forward": ForwardConfig,
     }
     kind = content.get("model", "mpvae") if isinstance(content, dict) else "mpvae"
     if kind not in kinds:

@@ -37,7 +37,6 @@ STATE_KIND: Final = "training-state"
 STATE_NAME: Final = "state.npz"
 LOG_NAME: Final = "log.csv"
 _SORTED_BATCHES: Final = 8
-_FINAL_RATE: Final = 0.01
 
 
 class Task(Protocol):
@@ -252,7 +251,7 @@ class _Run:
     def _rate(self) -> float:
         warm = min(1.0, (self.done + 1) / max(self.config.n_warmup_steps, 1))
         cosine = (1 + math.cos(math.pi * self.done / self.n_steps)) / 2
-        return warm * (cosine + _FINAL_RATE)
+        return warm * (cosine + self.config.final_rate)
 
     def _average(self) -> None:
         share = 1 - min(self.config.averaging, self.done / (self.done + 20))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from wyckflow.ml.training.config import LoopConfig, PredictorConfig, TrainingConfig
+from wyckflow.ml.training.config import (
+    LoopConfig,
+    PredictorConfig,
+    TrainingConfig,
+    complete_loop,
+)
 
 DEFAULT_CONDITIONS: Final = (
     "formation_energy_per_atom",
@@ -42,6 +47,17 @@ class TransformerNetworkConfig(BaseModel):
         return self
 
 
+_LOOP: Final = LoopConfig(
+    n_epochs=60,
+    batch_size=64,
+    learning_rate=1.5e-3,
+    n_warmup_steps=200,
+    averaging=0.995,
+    epochs_per_validation=3,
+    patience=4,
+)
+
+
 class TransformerConfig(BaseModel):
     """Training of the transformer."""
 
@@ -51,16 +67,7 @@ class TransformerConfig(BaseModel):
         default_factory=TransformerNetworkConfig, description="Sizes of the network."
     )
     loop: LoopConfig = Field(
-        default_factory=lambda: LoopConfig(
-            n_epochs=60,
-            batch_size=64,
-            learning_rate=1.5e-3,
-            n_warmup_steps=200,
-            averaging=0.995,
-            epochs_per_validation=3,
-            patience=4,
-        ),
-        description="Length and pace of the training.",
+        default=_LOOP, description="Length and pace of the training."
     )
     conditions: tuple[str, ...] = Field(
         default=DEFAULT_CONDITIONS,
@@ -96,6 +103,22 @@ class TransformerConfig(BaseModel):
         description="Share of genes in which similar elements stand in; the network is "
         "told.",
     )
+    shuffle: bool = Field(
+        default=True,
+        description="Whether the sites of a gene come in a new random order each time, "
+        "and every site that is left is a right answer; else they come in one order, "
+        "cations first and then by letter, and only the next one is right.",
+    )
+    augment: bool = Field(
+        default=True,
+        description="Whether a gene comes in a random one of its equivalent "
+        "descriptions each time; else as the dataset has it.",
+    )
+
+    @field_validator("loop", mode="before")
+    @classmethod
+    def _complete_loop(cls, content: Any) -> Any:
+        return complete_loop(content, _LOOP)
 
 
 class TransformerTrainingConfig(BaseModel):

@@ -1,61 +1,45 @@
-"""The transformer of genes: learn, sample, predict, keep."""
+"""The transformer of genes: it writes them token by token, for properties if asked."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
 import torch
 
-from wyckflow.crystal.keys import LETTER_BITS
-from wyckflow.errors import GeneError, ModelError, TrainingError
-from wyckflow.ml.checkpoint import (
-    Checkpoint,
-    CheckpointInfo,
-    load_checkpoint,
-    save_checkpoint,
-)
-from wyckflow.ml.codec.sites import SiteTensors, tensorise_codes, tensorise_genes
-from wyckflow.ml.generator import GeneBatch, Predictions, Rejection, join_batches
-from wyckflow.ml.mpvae.ensemble import DEFAULT_DESCRIPTIONS
-from wyckflow.ml.mpvae.fitting import fit_ensemble
+from wyckflow.errors import ModelError, TrainingError
+from wyckflow.ml.codec.sites import tensorise_genes
+from wyckflow.ml.generator import GeneBatch, Predictions, join_batches
+from wyckflow.ml.memory import Memory, remember
 from wyckflow.ml.mpvae.limits import DecodingLimits
-from wyckflow.ml.mpvae.memory import Memory, remember
 from wyckflow.ml.predictor import Predictor
+from wyckflow.ml.trained import TrainedGenerator
+from wyckflow.ml.transformer.batches import check_groups, score_groups, to_batch
 from wyckflow.ml.transformer.cascade import Draw, Walk, draw_groups
 from wyckflow.ml.transformer.choices import PositionTensors, Rules
-from wyckflow.ml.transformer.config import TransformerTrainingConfig
-from wyckflow.ml.transformer.fitting import fit_transformer
-from wyckflow.ml.transformer.likelihood import count_orders, score_genes
-from wyckflow.ml.transformer.storage import (
-    KIND,
-    KIND_VERSION,
-    pack_model,
-    tell_story,
-    unpack_model,
-)
+from wyckflow.ml.transformer.config import DEFAULT_CONDITIONS, TransformerTrainingConfig
+from wyckflow.ml.transformer.likelihood import score_genes
+from wyckflow.ml.transformer.network import TransformerNetwork
+from wyckflow.ml.transformer.task import TransformerTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
-    from torch import Tensor
 
     from wyckflow.crystal.dataset.table import Dataset
     from wyckflow.crystal.gene import WyckoffGene
-    from wyckflow.ml.mpvae.generator import MultiPropertyVAE
-    from wyckflow.ml.training.loop import Progress
+    from wyckflow.ml.checkpoint import CheckpointInfo
     from wyckflow.ml.training.rows import Scaler, TrainingRows
-    from wyckflow.ml.transformer.cascade import Written
-    from wyckflow.ml.transformer.network import TransformerNetwork
 
+KIND: Final = "transformer"
 SAMPLE_BATCH: Final = 1024
 DEFAULT_ORDERS: Final = 6
 """Genes of up to three sites are then scored exactly."""
 
 
-class WyckoffTransformer:
+class WyckoffTransformer(TrainedGenerator):
     """A generator that writes genes token by token, for properties if asked.
 
     Make one with `fit` or `load`; what is asked of it before raises.
@@ -68,77 +52,53 @@ class WyckoffTransformer:
         Where to compute.
     """
 
-    def __init__(
-        self, config: TransformerTrainingConfig | None = None, *, device: str = "cpu"
-    ) -> None:
-        self.config = config or TransformerTrainingConfig()
-        self.device = device
-        self.info: CheckpointInfo | None = None
-        self.metrics: dict[str, float] = {}
-        self.network: TransformerNetwork
-        self.scaler: Scaler
-        self.known_elements: NDArray[np.bool_]
-        self.predictor: Predictor | None = None
-        self.memory: Memory
+    kind: ClassVar[str] = KIND
+    part: ClassVar[str] = "transformer"
+    description: ClassVar[str] = (
+        "Genes from a transformer that writes them token by token."
+    )
+    config_class: ClassVar[type[TransformerTrainingConfig]] = TransformerTrainingConfig
+    config: TransformerTrainingConfig
+    network: TransformerNetwork
 
-    # --- learning and keeping --------------------------------------------------------
+    # --- learning --------------------------------------------------------------------
 
-    def fit(
-        self,
-        datasets: Sequence[Dataset],
-        *,
-        folder: Path | None = None,
-        report: Callable[[Progress], None] | None = None,
-    ) -> Self:
-        """Learn from datasets; rows of the first one judge.
+    def _properties_to_learn(self, datasets: Sequence[Dataset]) -> list[str]:
+        known = {name for dataset in datasets for name in dataset.properties}
+        return [
+            name
+            for name in self.config.generator.conditions
+            if name in known or name not in DEFAULT_CONDITIONS
+        ]
 
-        Parameters
-        ----------
-        datasets
-            At least one; more of them may lack properties that the first one has.
-        folder
-            Where to keep logs and states, so that an interrupted training goes on.
-        report
-            Is told of every step.
+    def _stored_properties(self, info: CheckpointInfo) -> list[str]:
+        names: list[str] = info.split["conditions"]
+        return names
 
-        Raises
-        ------
-        TrainingError
-            If the datasets cannot be learned from as the options ask.
-        """
-        fitted = fit_transformer(
-            self.config.generator,
-            datasets,
-            device=self.device,
-            folder=folder,
-            report=report,
+    def _new_network(self, n_properties: int) -> TransformerNetwork:
+        return TransformerNetwork(self.config.generator.network, n_properties)
+
+    def _new_task(self, rows: TrainingRows, scaler: Scaler) -> TransformerTask:
+        return TransformerTask(self.network, rows, scaler, self.config.generator)
+
+    def _remember(self, rows: TrainingRows) -> Memory:
+        """Write down the properties that genes can be asked for, and what is known."""
+        nothing = np.zeros((len(rows), 0), np.float32)
+        values = Predictions(
+            rows.names,
+            rows.values,
+            np.zeros_like(rows.values),
+            np.zeros_like(rows.values),
         )
-        self.network, self.scaler = fitted.network, fitted.scaler
-        self.known_elements = fitted.rows.known_elements
-        self.metrics, self.predictor = fitted.metrics, None
-        self.memory = _remember(fitted.rows)
-        if self.config.predictor is not None:
-            self._fit_predictor(datasets, folder, report)
-        self.info = tell_story(self, fitted.rows)
-        return self
+        return remember(rows.sites, rows.keys, nothing, values)
 
-    def _fit_predictor(
-        self,
-        datasets: Sequence[Dataset],
-        folder: Path | None,
-        report: Callable[[Progress], None] | None,
-    ) -> None:
-        """Train the ensemble."""
-        options = self.config.predictor
-        if options is None:
-            return
-        fitted = fit_ensemble(
-            options, datasets, device=self.device, folder=folder, report=report
-        )
-        self.predictor = Predictor(fitted.members, fitted.scaler, options)
-        self.metrics |= fitted.metrics
+    def _tell_more(self) -> dict[str, Any]:
+        more: dict[str, Any] = {"conditions": list(self.condition_names)}
+        if self.predictor is not None:
+            more |= self.predictor.to_story()
+        return more
 
-    def adopt_predictor(self, model: MultiPropertyVAE) -> Self:
+    def adopt_predictor(self, model: TrainedGenerator) -> Self:
         """Take over the ensemble of another model, instead of training one.
 
         Parameters
@@ -151,80 +111,24 @@ class WyckoffTransformer:
         ModelError
             If it has none.
         TrainingError
-            If this transformer was not trained yet.
+            If this model was not trained yet.
         """
-        options = model.config.predictor
-        if options is None or not model.members:
+        given = model.predictor
+        if given is None:
             raise ModelError(
                 "The model to take an ensemble from has none; give another one, or "
                 "train an ensemble with the section 'predictor' of the options."
             )
         if self.info is None:
-            raise TrainingError(
-                "This transformer was not trained; fit or load it first."
-            )
+            raise TrainingError("This generator was not trained; fit or load it first.")
         origin = model.to_checkpoint().identity
-        members = [member.to(self.device) for member in model.members]
-        self.predictor = Predictor(members, model.predictor_scaler, options, origin)
-        self.config = self.config.model_copy(update={"predictor": options})
-        split = self.info.split | {
-            "predictor_properties": list(model.predictor_scaler.names),
-            "predictor_scalers": model.predictor_scaler.to_info(),
-            "predictor_origin": origin,
-        }
+        members = [member.to(self.device) for member in given.members]
+        self.predictor = Predictor(members, given.scaler, given.options, origin)
+        self.config = self.config.model_copy(update={"predictor": given.options})
+        split = self.info.split | self.predictor.to_story()
         config = self.config.model_dump(mode="json")
         self.info = self.info.model_copy(update={"split": split, "config": config})
         return self
-
-    def to_checkpoint(self) -> Checkpoint:
-        """Return all that is needed to make the model again.
-
-        Raises
-        ------
-        TrainingError
-            If nothing was learned yet.
-        """
-        if self.info is None:
-            raise TrainingError(
-                "This transformer was not trained; fit or load it first."
-            )
-        return pack_model(self, self.info)
-
-    def save(self, path: Path) -> str:
-        """Write the model to a file; return its identity.
-
-        Parameters
-        ----------
-        path
-            Usually with the ending ``.npz``.
-        """
-        return save_checkpoint(path, self.to_checkpoint())
-
-    @classmethod
-    def load(cls, source: Path | bytes | Checkpoint, *, device: str = "cpu") -> Self:
-        """Make a model of its checkpoint.
-
-        Parameters
-        ----------
-        source
-            A file, its bytes, or what was read of it.
-        device
-            Where to compute.
-
-        Raises
-        ------
-        CheckpointError
-            If it is of another kind or version, or damaged.
-        """
-        checkpoint = source
-        if not isinstance(checkpoint, Checkpoint):
-            checkpoint = load_checkpoint(
-                checkpoint, kind=KIND, kind_version=KIND_VERSION
-            )
-        config = TransformerTrainingConfig.model_validate(checkpoint.info.config)
-        model = cls(config, device=device)
-        unpack_model(checkpoint, model)
-        return model
 
     # --- sampling --------------------------------------------------------------------
 
@@ -298,7 +202,8 @@ class WyckoffTransformer:
         n
             How many in all.
         seed, limits, temperature, guidance
-            As in `sample`.
+            As in `sample`. Genes have no more elements than the crystals that it
+            learned from, unless the limits ask for at least so many.
         conditions
             Properties asked of each gene in the units of the dataset, not-a-number for
             none (n, conditions); none by default.
@@ -311,14 +216,14 @@ class WyckoffTransformer:
         GeneError
             If no gene within the limits exists, at all or in a group that was given.
         """
-        limits = limits or DecodingLimits()
+        limits = self._within_learned(limits or DecodingLimits())
         wanted = np.full((n, len(self.condition_names)), np.nan)
         if conditions is not None:
             wanted[:] = np.asarray(conditions, float)
         scaled = self.scaler.scale(wanted)
         numbers = None if space_groups is None else np.asarray(space_groups, np.int64)
         if numbers is not None:
-            _check_groups(numbers, self.possible_groups(limits))
+            check_groups(numbers, self.possible_groups(limits))
         rules = Rules(limits, self.known_elements, self.device)
         tables = PositionTensors.load(self.device)
         scores = torch.as_tensor(self.memory.space_group_scores, device=self.device)
@@ -344,7 +249,15 @@ class WyckoffTransformer:
                 )
                 written = walk.run(Draw(rules, temperature, generator))
             index = np.arange(some.start, some.stop)
-            yield self._to_batch(group, written, index if has_asked else index * 0 - 1)
+            if not has_asked:
+                index[:] = -1
+            yield to_batch(
+                group,
+                written,
+                index,
+                self.memory.space_group_scores,
+                is_any_order=self.config.generator.shuffle,
+            )
 
     def possible_groups(self, limits: DecodingLimits) -> NDArray[np.bool_]:
         """Return in which space groups there are genes within limits (231,).
@@ -354,36 +267,22 @@ class WyckoffTransformer:
         limits
             What the genes must be like.
         """
+        limits = self._within_learned(limits)
         rules = Rules(limits, self.known_elements, self.device)
         allowed: NDArray[np.bool_] = (
             rules.groups(PositionTensors.load(self.device)).cpu().numpy()
         )
         return allowed
 
-    def _to_batch(
-        self, group: Tensor, written: Written, index: NDArray[np.int64]
-    ) -> GeneBatch:
-        """Turn what was written into genes."""
-        numbers = group.cpu().numpy().astype(np.int16)
-        element, letter = written.element.cpu().numpy(), written.letter.cpu().numpy()
-        sites = element << LETTER_BITS | letter
-        codes = np.where(element > 0, sites, 0).astype(np.int16)
-        own = written.log_probability.double().cpu().numpy()
-        own += np.log(count_orders(tensorise_codes(numbers, codes)))
-        return GeneBatch(
-            space_group_numbers=numbers,
-            codes=codes,
-            log_probability=own + self._score_groups(numbers),
-            seed_index=index,
-            rejections=dict.fromkeys(Rejection, 0),
-        )
+    def _within_learned(self, limits: DecodingLimits) -> DecodingLimits:
+        """Keep to numbers of elements that were learned from, unless more must come.
 
-    def _score_groups(self, numbers: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the logarithm of the probability of space groups."""
-        scores = self.memory.space_group_scores.astype(float)
-        shares = scores - np.log(np.exp(scores[1:]).sum())
-        found: NDArray[np.float64] = shares[numbers]
-        return found
+        A site that may be any of 80 elements is now and then a further one by mistake:
+        that made a tenth of the genes quaternary, after learning from none.
+        """
+        seen = int(self.memory.elements.sum(axis=1).max(initial=1))
+        most = min(limits.max_elements, max(seen, limits.least_species))
+        return replace(limits, max_elements=most)
 
     def _check_conditions(self, target: Mapping[str, float]) -> None:
         for name in target:
@@ -434,62 +333,11 @@ class WyckoffTransformer:
             self.network,
             sites,
             n_orders=n_orders,
+            is_any_order=self.config.generator.shuffle,
             is_any_description=any_description,
             seed=seed,
         )
-        total: NDArray[np.float64] = scores + self._score_groups(sites.space_group)
+        total: NDArray[np.float64] = scores + score_groups(
+            self.memory.space_group_scores, sites.space_group
+        )
         return total
-
-    def predict(
-        self,
-        genes: Sequence[WyckoffGene],
-        *,
-        n_descriptions: int = DEFAULT_DESCRIPTIONS,
-    ) -> Predictions:
-        """Return the properties expected of genes, by the ensemble.
-
-        Parameters
-        ----------
-        genes
-            Any genes.
-        n_descriptions
-            How many equivalent descriptions to average over.
-        """
-        return self.predict_sites(tensorise_genes(genes), n_descriptions=n_descriptions)
-
-    def predict_sites(
-        self, sites: SiteTensors, *, n_descriptions: int = DEFAULT_DESCRIPTIONS
-    ) -> Predictions:
-        """Return the same for genes as arrays; nothing without an ensemble.
-
-        Parameters
-        ----------
-        sites
-            The genes.
-        n_descriptions
-            How many equivalent descriptions to average over.
-        """
-        if self.predictor is None:
-            nothing = np.zeros((len(sites), 0))
-            return Predictions((), nothing, nothing, nothing)
-        return self.predictor.predict(
-            sites, n_descriptions=n_descriptions, device=self.device
-        )
-
-
-def _check_groups(numbers: NDArray[np.int64], possible: NDArray[np.bool_]) -> None:
-    """Refuse space groups in which nothing can be written."""
-    if lost := sorted(set(numbers[~possible[numbers]].tolist())):
-        raise GeneError(
-            f"No gene within the limits exists in the space groups {lost} that were "
-            "given; give others, or allow more atoms."
-        )
-
-
-def _remember(rows: TrainingRows) -> Memory:
-    """Write down the properties that genes can be asked for, and what is known."""
-    nothing = np.zeros((len(rows), 0), np.float32)
-    values = Predictions(
-        rows.names, rows.values, np.zeros_like(rows.values), np.zeros_like(rows.values)
-    )
-    return remember(rows.sites, rows.keys, nothing, values)

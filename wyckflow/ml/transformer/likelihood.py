@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from wyckflow.crystal.tables import NormalizerKind
+from wyckflow.ml.codec.arrangement import FORMULA_RANK
 from wyckflow.ml.codec.tables import load_permutations
 from wyckflow.ml.transformer.cascade import Repeat, Walk
 from wyckflow.ml.transformer.choices import PositionTensors
@@ -132,11 +133,27 @@ def random_orders(
     return draws.argsort(axis=1)
 
 
+def fixed_order(sites: SiteTensors) -> NDArray[np.int64]:
+    """Return the one order that a gene's sites have without shuffling (n, L).
+
+    Cations first, as in a formula, then by letter; padding last.
+
+    Parameters
+    ----------
+    sites
+        The genes.
+    """
+    ranks = np.where(sites.mask, FORMULA_RANK[sites.atomic_number], 1 << 20)
+    order: NDArray[np.int64] = np.lexsort((sites.letter, ranks), axis=1)
+    return order
+
+
 def score_genes(
     network: TransformerNetwork,
     sites: SiteTensors,
     *,
     n_orders: int,
+    is_any_order: bool,
     is_any_description: bool,
     seed: int,
 ) -> NDArray[np.float64]:
@@ -151,6 +168,9 @@ def score_genes(
     n_orders
         Random orders to average over. A gene with fewer in all is scored exactly; for
         the others it is an estimate from below, closer with more orders.
+    is_any_order
+        Whether the network writes sites in any order; one that was trained without
+        shuffling writes them in the fixed one, in which alone they are then scored.
     is_any_description
         Whether to add up the equivalent descriptions of a gene, too: each order then
         comes with a description of its own.
@@ -162,7 +182,9 @@ def score_genes(
     numpy.ndarray
         Given the space group, in nats (n,).
     """
-    logarithms = np.log(count_orders(sites))
+    if not is_any_order and not is_any_description:
+        return score_in_order(network, sites, fixed_order(sites))
+    logarithms = np.log(count_orders(sites)) if is_any_order else np.zeros(len(sites))
     n_sites = sites.mask.sum(axis=1)
     n_all = np.array([factorial(min(n, _MANY)) for n in n_sites.tolist()])
     is_short = n_all <= n_orders
@@ -177,7 +199,12 @@ def score_genes(
     if len(rows):
         generator = np.random.default_rng(seed)
         scores[rows] = _score_some_orders(
-            network, sites.take(rows), n_orders, is_any_description, generator
+            network,
+            sites.take(rows),
+            n_orders,
+            generator,
+            is_any_order=is_any_order,
+            is_any_description=is_any_description,
         )
     highest = scores.max(axis=1, keepdims=True)
     counted = np.where(is_short, n_all, n_orders)
@@ -204,16 +231,20 @@ def _score_some_orders(
     network: TransformerNetwork,
     sites: SiteTensors,
     n_orders: int,
-    is_any_description: bool,
     generator: np.random.Generator,
+    *,
+    is_any_order: bool,
+    is_any_description: bool,
 ) -> NDArray[np.float64]:
-    """Score genes in random orders, each in a random description if asked."""
+    """Score genes several times, in random orders and descriptions if asked."""
     columns = []
     for _ in range(n_orders):
         some = sites.trimmed()
         if is_any_description:
             some = some.permuted(generator, kind=NormalizerKind.AUGMENTATION)
-        order = random_orders(some.mask, generator)
+        order = (
+            random_orders(some.mask, generator) if is_any_order else fixed_order(some)
+        )
         columns.append(score_in_order(network, some, order))
     return np.stack(columns, axis=1)
 

@@ -4,7 +4,8 @@ A gene is drawn in one of its equivalent descriptions and in a random order of i
 sites, and cut somewhere. What is before the cut is known; every site behind it may come
 next with the same right. So the element has as many right answers as remain, and site
 symmetry and enumeration are asked for each remaining site: the mean over all orders,
-not a sample of it.
+not a sample of it. (The options ``augment`` and ``shuffle`` switch either off, which
+shows what they are worth.)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn import functional
 from wyckflow.crystal.tables import NormalizerKind
 from wyckflow.ml.training.substitution import similar_elements, substitute
 from wyckflow.ml.transformer.choices import PositionTensors
+from wyckflow.ml.transformer.likelihood import fixed_order
 from wyckflow.ml.transformer.network import (
     FORBIDDEN,
     FROM_DATA,
@@ -58,8 +60,9 @@ class Unfinished:
         As the network takes them.
     element, symmetry, enumeration, letter
         Of all sites (n, L).
-    is_site, is_known
-        Where there is a site, and which of them come before the cut (n, L).
+    is_site, is_known, is_next
+        Where there is a site, which of them come before the cut, and which may come
+        next (n, L).
     """
 
     group: Tensor
@@ -71,6 +74,7 @@ class Unfinished:
     letter: Tensor
     is_site: Tensor
     is_known: Tensor
+    is_next: Tensor
 
 
 class NextTokenLoss:
@@ -98,14 +102,13 @@ class NextTokenLoss:
         length = genes.element.shape[1]
         element = self._elements(genes, states[:, -1], presence)
         wide = presence[:, None]
-        is_next = genes.is_site & ~genes.is_known
         free = self._free_letters(genes)
         symmetry = self._symmetries(genes, states[:, 1 : 1 + length], wide, free)
         enumeration = self._enumerations(
             genes, states[:, 1 + length : 1 + 2 * length], wide, free
         )
-        per_site = torch.where(is_next, symmetry + enumeration, 0.0).sum(1)
-        n_next = is_next.sum(1)
+        per_site = torch.where(genes.is_next, symmetry + enumeration, 0.0).sum(1)
+        n_next = genes.is_next.sum(1)
         once = element + per_site / n_next.clamp(min=1)
         surprise: Tensor = once * (genes.is_site.sum(1) + 1)
         return surprise
@@ -148,9 +151,9 @@ class NextTokenLoss:
         return network.read(x, is_seen), presence
 
     def _elements(self, genes: Unfinished, state: Tensor, presence: Tensor) -> Tensor:
-        """Return the surprise at the element, of which all that remain are right."""
+        """Return the surprise at the element, of which all that may come are right."""
         scores = self.network.score_elements(state, presence)
-        is_next = (genes.is_site & ~genes.is_known).float()
+        is_next = genes.is_next.float()
         wanted = torch.zeros_like(scores)
         wanted.scatter_add_(1, torch.where(genes.is_site, genes.element, 0), is_next)
         n_next = is_next.sum(1, keepdim=True)
@@ -283,7 +286,7 @@ class TransformerTask:
         n_prefixes: int,
         generator: np.random.Generator,
     ) -> Unfinished:
-        """Describe genes anew and cut each several times, in random orders.
+        """Describe genes anew and cut each several times, in orders of their sites.
 
         Parameters
         ----------
@@ -298,7 +301,9 @@ class TransformerTask:
         generator
             Decides.
         """
-        sites = sites.permuted(generator, kind=NormalizerKind.AUGMENTATION).trimmed()
+        if self.options.augment:
+            sites = sites.permuted(generator, kind=NormalizerKind.AUGMENTATION)
+        sites = sites.trimmed()
         n = len(sites)
         rows = np.tile(np.arange(n), n_prefixes)
         tokens = GeneTokens.from_sites(sites.take(rows))
@@ -306,9 +311,16 @@ class TransformerTask:
         shift = np.repeat(np.arange(n_prefixes), n)
         where = (generator.random(n)[rows] + shift) / n_prefixes
         n_known = (where * (n_sites + 1)).astype(np.int64)
-        draws = np.where(tokens.mask, generator.random(tokens.mask.shape), 2.0)
-        rank = draws.argsort(axis=1).argsort(axis=1)
+        if self.options.shuffle:
+            draws = np.where(tokens.mask, generator.random(tokens.mask.shape), 2.0)
+            order = draws.argsort(axis=1)
+        else:
+            order = fixed_order(sites)[rows]
+        rank = order.argsort(axis=1)
         is_known = tokens.mask & (rank < n_known[:, None])
+        is_next = tokens.mask & ~is_known
+        if not self.options.shuffle:
+            is_next &= rank == n_known[:, None]
         origin = np.where(is_similar, FROM_SIMILAR, FROM_DATA)[rows]
         arrays = (
             tokens.space_group,
@@ -320,6 +332,7 @@ class TransformerTask:
             sites.letter[rows],
             tokens.mask,
             is_known,
+            is_next,
         )
         return Unfinished(*(torch.as_tensor(x, device=self.device) for x in arrays))
 

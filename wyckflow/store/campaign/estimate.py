@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from wyckflow.store.connect import Database
 
 _S_PER_HOUR: Final = 3600
+_USUAL_STARTS: Final = 9.4
+"""Starts of a gene, on average, where a campaign does not fix their number: so in the
+genes that `wyckflow.relax.cost` was fitted to."""
 _FEWEST: Final = 10
 """Genes or crystals from which on a measured cost is believed."""
 
@@ -118,7 +121,7 @@ def estimate_round(
                 job=job,
                 category=str(CATEGORY_BY_JOB_NAME.get(job, Category.CPU)),
                 n_items=n_items,
-                hours=n_items * cost.seconds / _S_PER_HOUR,
+                hours=n_items * _seconds(job, cost, spec) / _S_PER_HOUR,
                 n_measured=cost.n_items,
             )
         )
@@ -129,6 +132,14 @@ def estimate_round(
         )
         found.append(vasp)
     return found
+
+
+def _seconds(job: str, cost: StageCost, spec: CampaignSpec) -> float:
+    """Return what one gene takes; before anything was measured, by its starts."""
+    n_trials = spec.relax.get("n_trials")
+    if job != "chgnet relax" or cost.n_items or not n_trials:
+        return cost.seconds
+    return cost.seconds * float(n_trials) / _USUAL_STARTS
 
 
 def warn_of_budget(spec: CampaignSpec, estimate: Sequence[StageEstimate]) -> list[str]:

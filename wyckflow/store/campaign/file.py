@@ -9,12 +9,12 @@ import yaml
 from pydantic import ValidationError
 
 from wyckflow.errors import CampaignError
+from wyckflow.ml.model_file import BUNDLED_MODELS
 from wyckflow.schemas.campaign import CampaignSpec
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-BUNDLED: Final = "bundled"
 
 _TEMPLATE: Final = """\
 # A campaign of wyckflow. 'wyckflow submit {file}' starts it.
@@ -34,7 +34,8 @@ target:
     formation_energy_per_atom: {{max: -0.5}}         # eV/atom
   space_groups: 143-230             # trigonal, hexagonal, cubic
 
-# Who proposes genes: 'bundled', a model's file, or the name of a registered model.
+# Who proposes genes: 'bundled', 'bundled-transformer', a model's file, or the name of
+# a registered model.
 model: bundled
 
 # Genes per round; 'wyckflow campaign extend' adds rounds.
@@ -179,7 +180,7 @@ def parse_campaign(
     except ValidationError as error:
         problems = "; ".join(_say(item) for item in error.errors(include_url=False))
         raise CampaignError(f"{source} cannot be used: {problems}.") from error
-    if folder is not None and spec.model != BUNDLED:
+    if folder is not None and spec.model not in BUNDLED_MODELS:
         file = folder / Path(spec.model).expanduser()
         if file.is_file():
             return spec.model_copy(update={"model": str(file.resolve())})

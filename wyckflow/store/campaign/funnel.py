@@ -131,11 +131,12 @@ def _screening_steps(mongo: MongoDatabase[Any], name: str) -> Iterator[FunnelSte
 
 def _plan_steps(mongo: MongoDatabase[Any], name: str) -> Iterator[FunnelStep]:
     """Yield how many genes the budget let through, the most promising."""
-    wanted = ("n_planned", "n_over_budget", "n_repeated")
+    wanted = ("n_planned", "n_over_budget", "n_repeated", "n_planned_before")
     for item in outputs_of(mongo, name, "campaign plan", *wanted):
         output = item["output"]
         count = _Count(n_pass=output["n_planned"])
         count.reasons["proposed by another part, too"] = output.get("n_repeated", 0)
+        count.reasons["planned by an earlier round"] = output.get("n_planned_before", 0)
         count.reasons["less promising than the budget is large"] = output[
             "n_over_budget"
         ]

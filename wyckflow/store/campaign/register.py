@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from wyckflow.errors import CampaignError, ModelError
 from wyckflow.schemas.campaign import CampaignDoc, CampaignState, RoundDoc
 from wyckflow.store.campaign.estimate import estimate_round, measure_costs
-from wyckflow.store.campaign.file import BUNDLED, parse_campaign
+from wyckflow.store.campaign.file import parse_campaign
 from wyckflow.store.campaign.record import (
     CAMPAIGNS,
     find_campaign,
@@ -96,7 +96,10 @@ def add_round(
             "with a larger one. What an earlier round may still plan counts as used."
         )
     register_model(database, known)
+    # Which ones is stored, so that the round stays the same whenever it is sent.
+    planned = [item for item in range(number) if _plan_of(database, name, item)]
     extra = _describe_round(database, number, spec, known, left)
+    extra = extra.model_copy(update={"leaves_out": planned})
     if not update_campaign(
         database,
         {"name": name, "rounds": {"$size": number}},
@@ -117,18 +120,22 @@ def take_model(database: Database, name: str) -> ModelDoc:
     database
         Where.
     name
-        ``bundled``, a file, or name or hash of a registered model.
+        That of a bundled model, a file, or name or hash of a registered model.
 
     Raises
     ------
     ModelError
         If there is no such model.
     """
-    from wyckflow.ml.model_file import bundled_model_path, describe_model
+    from wyckflow.ml.model_file import (
+        BUNDLED_MODELS,
+        bundled_model_path,
+        describe_model,
+    )
 
     path = Path(name).expanduser()
-    if name == BUNDLED:
-        return describe_model(bundled_model_path(), name=BUNDLED)
+    if name in BUNDLED_MODELS:
+        return describe_model(bundled_model_path(name), name=name)
     if path.is_file():
         return describe_model(path, name=path.stem)
     if path.suffix == ".npz" or len(path.parts) > 1:
@@ -213,18 +220,27 @@ def _describe_round(
 
 def _relaxations_left(database: Database, campaign: CampaignDoc) -> int | None:
     """Return what the budget leaves after what earlier rounds planned, or still may."""
-    from wyckflow.flows.campaign import uuid_of_stage
-
     allowed = campaign.spec.budget.relaxations
     if allowed is None:
         return None
     used = 0
+    for item in campaign.rounds:
+        plan = _plan_of(database, campaign.name, item.number)
+        limits = [item.n_genes, item.max_relaxations]
+        most = min(limit for limit in limits if limit is not None)
+        used += plan["n_planned"] if plan else most
+    return max(allowed - used, 0)
+
+
+def _plan_of(database: Database, name: str, number: int) -> dict[str, Any] | None:
+    """Return numbers of the plan of a round, if it has one."""
+    from wyckflow.flows.campaign import uuid_of_stage
+
+    query = {"uuid": uuid_of_stage(name, number, PLAN_JOB)}
     with database.client() as client:
         outputs = client[database.name][OUTPUTS]
-        for item in campaign.rounds:
-            uuid = uuid_of_stage(campaign.name, item.number, PLAN_JOB)
-            plan = outputs.find_one({"uuid": uuid}, {"output.n_planned": 1})
-            limits = [item.n_genes, item.max_relaxations]
-            most = min(limit for limit in limits if limit is not None)
-            used += plan["output"]["n_planned"] if plan else most
-    return max(allowed - used, 0)
+        try:
+            found = outputs.find_one(query, {"output.n_planned": 1})
+        except PyMongoError as error:
+            raise explain(error, database) from error
+    return None if found is None else dict(found["output"])

@@ -128,7 +128,7 @@ def flow_of_round(campaign: CampaignDoc, item: RoundDoc) -> Flow:
     item
         One of its rounds.
     """
-    from wyckflow.flows.campaign import CampaignFlowMaker, identity_of
+    from wyckflow.flows.campaign import CampaignFlowMaker, identity_of, plan_reference
 
     maker = CampaignFlowMaker.from_spec(
         campaign.spec.model_copy(update={"n_genes": item.n_genes}),
@@ -136,7 +136,9 @@ def flow_of_round(campaign: CampaignDoc, item: RoundDoc) -> Flow:
         max_genes=item.max_relaxations,
     )
     return maker.make(
-        model_reference(item.model_id), identity_of(campaign.name, item.number)
+        model_reference(item.model_id),
+        identity_of(campaign.name, item.number),
+        earlier=[plan_reference(campaign.name, number) for number in item.leaves_out],
     )
 
 

@@ -1,8 +1,8 @@
-"""The genes of a campaign's candidates, one after the other."""
+"""The genes and structures of a campaign's candidates, one after the other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import PyMongoError
 
@@ -11,7 +11,7 @@ from wyckflow.store.candidates.builder import CANDIDATES
 from wyckflow.store.connect import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from wyckflow.store.connect import Database
 
@@ -65,13 +65,43 @@ def iter_candidate_genes(
     DatabaseError
         If the database does not answer.
     """
-    fields = {"_id": 0, "gene_id": 1, "gene": 1}
+    for item in _iter_fields(database, campaign, ("gene_id", "gene")):
+        yield item["gene_id"], item["gene"]
+
+
+def iter_candidate_structures(
+    database: Database, campaign: str
+) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """Yield id, text and best structure of each gene, by id, without holding them all.
+
+    The structure is the dictionary of pymatgen's, None where there is none so far.
+
+    Parameters
+    ----------
+    database
+        Where.
+    campaign
+        Its name.
+
+    Raises
+    ------
+    DatabaseError
+        If the database does not answer.
+    """
+    for item in _iter_fields(database, campaign, ("gene_id", "gene", "structure")):
+        yield item["gene_id"], item["gene"], item.get("structure")
+
+
+def _iter_fields(
+    database: Database, campaign: str, names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield some fields of each candidate, by the id of its gene."""
+    fields = {"_id": 0, **dict.fromkeys(names, 1)}
     with database.client() as client:
         try:
             found = client[database.name][CANDIDATES].find(
                 {"campaign": campaign}, fields
             )
-            for item in found.sort("gene_id"):
-                yield item["gene_id"], item["gene"]
+            yield from found.sort("gene_id")
         except PyMongoError as error:
             raise explain(error, database) from error

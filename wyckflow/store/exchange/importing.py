@@ -281,13 +281,20 @@ def _find_model_file(folder: Path, model_id: str) -> bytes | None:
     path = folder / layout.MODELS / f"{model_id}.npz"
     if path.is_file():
         return path.read_bytes()
-    from wyckflow.ml.model_file import bundled_model_path, describe_model
+    from wyckflow.ml.model_file import (
+        BUNDLED_MODELS,
+        bundled_model_path,
+        describe_model,
+    )
 
-    try:
-        bundled = describe_model(bundled_model_path(), name="bundled")
-    except ModelError:
-        return None
-    return bundled.to_bytes() if bundled.model_id == model_id else None
+    for name in BUNDLED_MODELS:
+        try:
+            bundled = describe_model(bundled_model_path(name), name=name)
+        except ModelError:
+            continue
+        if bundled.model_id == model_id:
+            return bundled.to_bytes()
+    return None
 
 
 def _identity(kind: layout.RecordKind, item: Document) -> tuple[Any, ...]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from wyckflow.errors import ModelError
+from wyckflow.ml.model_file import BUNDLED_MODELS
 from wyckflow.schemas.campaign import CampaignState
-from wyckflow.store.campaign.file import BUNDLED
 from wyckflow.store.candidates.builder import CANDIDATES
 from wyckflow.store.exchange import folder as layout
 from wyckflow.store.models import fetch_model, find_model
@@ -139,7 +139,7 @@ def _format_file(campaign: CampaignDoc) -> str:
     groups = spec.target.conditions().get("space_groups")
     if groups is not None:  # a range is shorter than its numbers
         content["target"]["space_groups"] = groups
-    if spec.model != BUNDLED:
+    if spec.model not in BUNDLED_MODELS:
         content["model"] = f"{layout.MODELS}/{campaign.rounds[0].model_id}.npz"
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
