@@ -1,7 +1,8 @@
 """R1: a campaign that is killed, stopped, cut off and starved of disk, and a calm one.
 
     python benchmarks/chaos.py [--quick] [--json FILE] [--seed N] [--genes N]
-        [--disturbances N] [--minutes N] [--storm N] [--keep FOLDER] [--calm FOLDER]
+        [--disturbances N] [--every SECONDS] [--minutes N] [--storm N]
+        [--keep FOLDER] [--calm FOLDER]
 
 Both run the same campaign with CHGNet, through real workers and a real MongoDB. In the
 second, workers and the server are killed (SIGKILL) and stopped (SIGSTOP) at random
@@ -40,6 +41,7 @@ from wyckflow.store.connect import Database
 from wyckflow.store.embedded.server import temporary_server
 from wyckflow.store.indexes import create_indexes
 from wyckflow.store.project import Project, load_project
+from wyckflow.store.worker.tries import LAST_CHANCE
 
 if TYPE_CHECKING:
     from wyckflow.schemas.campaign import CampaignSpec
@@ -47,9 +49,11 @@ if TYPE_CHECKING:
 
 CAMPAIGN = "storm"
 NOTICED_WITHIN_S = 120
-PATIENCE_S = 240
+PATIENCE_S = 600
 LONGEST_MINUTES = 30
-INTERVAL_S = (4.0, 14.0)
+EVERY_S = 9.0
+SPREAD = 5 / 9
+MOST_VISITS = 3
 
 
 def main() -> int:
@@ -61,6 +65,9 @@ def main() -> int:
     parser.add_argument("--genes", type=int, help="genes of the campaign")
     parser.add_argument(
         "--disturbances", type=int, help="how many at most; with 0, the calm run alone"
+    )
+    parser.add_argument(
+        "--every", type=float, default=EVERY_S, help="seconds between two, on average"
     )
     parser.add_argument("--minutes", type=float, help="calm down after about so many")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep logs here")
@@ -81,6 +88,7 @@ def main() -> int:
             ),
             seed=options.seed,
             storm_seed=options.seed if options.storm is None else options.storm,
+            every_s=options.every,
             until=time.monotonic() + 60 * (options.minutes or LONGEST_MINUTES),
         )
         plan.folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +118,8 @@ class Plan:
         Disturbances at most; fewer if the campaign is done before.
     seed, storm_seed
         Of genes, and of disturbances.
+    every_s
+        Seconds between two disturbances, on average.
     until
         When to end disturbing at the latest.
     """
@@ -120,6 +130,7 @@ class Plan:
     n_most: int
     seed: int
     storm_seed: int
+    every_s: float
     until: float
 
 
@@ -131,19 +142,15 @@ def run_both(plan: Plan) -> dict[str, Any]:
     plan
         Sizes, seeds and folders.
     """
+    calm_s = run_calm(plan) if plan.calm_before is None else None
     quiet_folder = plan.calm_before or plan.folder
-    with (
-        temporary_server(quiet_folder / "calm-server", ephemeral=False) as quiet,
-        temporary_server(plan.folder / "stormy-server", ephemeral=False) as server,
-    ):
-        calm = prepare(quiet, quiet_folder / "calm")
-        weather = make_storm(quiet, calm, quiet_folder / "calm-logs", 0, is_far=False)
-        calm_s = run_one(weather, plan, n_most=0) if plan.calm_before is None else None
-        print(f"calm: {calm_s} s", flush=True)
+    with temporary_server(plan.folder / "stormy-server", ephemeral=False) as server:
         stormy_s, storm = run_storm(server, plan)
-        stormy = storm.project
-        doctor = examine(stormy)
-        return report_on(storm, weather, calm, stormy) | {
+        doctor = examine(storm.project)
+        with temporary_server(quiet_folder / "calm-server", ephemeral=False) as quiet:
+            calm = prepare(quiet, quiet_folder / "calm")
+            found = report_on(storm, quiet_folder / "calm-logs", calm, storm.project)
+        return found | {
             "n_genes": plan.n_genes,
             "seed": plan.seed,
             "storm_seed": plan.storm_seed,
@@ -156,8 +163,8 @@ def run_both(plan: Plan) -> dict[str, Any]:
         }
 
 
-def run_calm(plan: Plan) -> None:
-    """Run the undisturbed campaign alone, and leave it for later.
+def run_calm(plan: Plan) -> float:
+    """Run the undisturbed campaign, leave it for later, and return its seconds.
 
     Parameters
     ----------
@@ -166,10 +173,11 @@ def run_calm(plan: Plan) -> None:
     """
     with temporary_server(plan.folder / "calm-server", ephemeral=False) as server:
         project = prepare(server, plan.folder / "calm")
-        weather = make_storm(
-            server, project, plan.folder / "calm-logs", 0, is_far=False
-        )
-        print(f"calm: {run_one(weather, plan, n_most=0)} s", flush=True)
+        logs = plan.folder / "calm-logs"
+        weather = make_storm(server, project, logs, 0, is_far=False)
+        calm_s = run_one(weather, plan, n_most=0)
+    print(f"calm: {calm_s} s", flush=True)
+    return calm_s
 
 
 def run_storm(server: EmbeddedServer, plan: Plan) -> tuple[float, _chaos.Storm]:
@@ -211,10 +219,14 @@ def run_one(storm: _chaos.Storm, plan: Plan, *, n_most: int) -> float:
     submit_campaign(storm.database, make_spec(plan.n_genes, plan.seed))
     storm.start_workers()
     try:
-        rage(storm, n_most, plan.until)
-        if n_most:
-            examine(storm.project)
+        rage(storm, n_most, plan.every_s, plan.until)
         wait_for_end(storm)
+        for _ in range(MOST_VISITS if n_most else 0):
+            # What the doctor makes ready still needs somebody to run it.
+            examine(storm.project)
+            if not is_open(storm):
+                break
+            wait_for_end(storm)
     finally:
         storm.stop_workers()
     return round(time.monotonic() - started, 1)
@@ -279,7 +291,7 @@ def make_storm(
     return _chaos.Storm(server, project, slots, rng, logs, environment)
 
 
-def rage(storm: _chaos.Storm, n_most: int, until: float) -> None:
+def rage(storm: _chaos.Storm, n_most: int, every_s: float, until: float) -> None:
     """Disturb as long as there is somebody to disturb.
 
     Parameters
@@ -288,14 +300,19 @@ def rage(storm: _chaos.Storm, n_most: int, until: float) -> None:
         The campaign.
     n_most
         Disturbances at most.
+    every_s
+        Seconds between two of them, on average.
     until
         When to end at the latest.
     """
+    lengths = every_s * (1 - SPREAD), every_s * (1 + SPREAD)
     for number in range(n_most):
-        next_one = time.monotonic() + storm.rng.uniform(*INTERVAL_S)
+        next_one = time.monotonic() + storm.rng.uniform(*lengths)
         while time.monotonic() < next_one:
             storm.tend()
             time.sleep(0.5)
+        if not is_open(storm):  # done, or waiting for a job that only lost its workers
+            examine(storm.project)
         if not is_open(storm) or time.monotonic() > until:
             return
         print(f"{number + 1}: {storm.disturb()}", flush=True)
@@ -350,7 +367,9 @@ def examine(project: Project) -> str:
         check=False,
         capture_output=True,
         text=True,
+        env=os.environ | {"COLUMNS": "200"},
     )
+    print(done.stdout, flush=True)
     return (done.stdout.strip().splitlines() or ["nothing"])[-1]
 
 
@@ -372,16 +391,18 @@ def read_shards(project: Project) -> list[list[str]]:
 
 
 def report_on(
-    storm: _chaos.Storm, weather: _chaos.Storm, calm: Project, stormy: Project
+    storm: _chaos.Storm, calm_logs: Path, calm: Project, stormy: Project
 ) -> dict[str, Any]:
     """Compare the two runs, and sum up what was lost and how it came back.
 
     Parameters
     ----------
-    storm, weather
-        The disturbed run and the calm one.
+    storm
+        The disturbed run.
+    calm_logs
+        What the workers of the calm one said.
     calm, stormy
-        Their projects.
+        The projects.
     """
     if read_shards(calm) != read_shards(stormy):
         # Genes that share a batch decide the last digits of each other's energies.
@@ -389,10 +410,8 @@ def report_on(
     found = _aftermath.compare(calm.database(), stormy.database(), campaign=CAMPAIGN)
     far = [loss for loss in storm.losses if loss.is_far or loss.how == "hung"]
     near = [loss for loss in storm.losses if loss not in far]
-    needed, work = (
-        _aftermath.read_work(weather.folder),
-        _aftermath.read_work(storm.folder),
-    )
+    needed = _aftermath.read_work(calm_logs)
+    work = _aftermath.read_work(storm.folder)
     database = stormy.database()
     with database.client() as client:
         mongo = client[database.name]
@@ -402,6 +421,8 @@ def report_on(
         }
         n_locked = mongo.workflows.count_documents({"locked": {"$exists": True}})
         n_launches = mongo.launches.count_documents({})
+        last_chance = {"wyckflow_note": {"$regex": f"^{LAST_CHANCE}"}}
+        n_last_chances = mongo.launches.count_documents(last_chance)
     return {
         "is_same": (
             found.is_none
@@ -414,6 +435,7 @@ def report_on(
         "jobs_by_state": states,
         "n_launches": n_launches,
         "n_locked": n_locked,
+        "n_last_chances": n_last_chances,
         "n_workers_started": sum(slot.n_started for slot in storm.slots),
         "noticed_near_s": _summary([loss.noticed_s for loss in near]),
         "noticed_far_s": _summary([loss.noticed_s for loss in far]),

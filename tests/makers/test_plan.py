@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
-from jobflow import Flow, run_locally
+from jobflow import Flow, Maker, job, run_locally
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.flows.shard import ShardFlowMaker
@@ -285,3 +287,61 @@ def test_a_plan_never_has_more_shards_or_genes_in_one_than_documents_take():
 def test_a_plan_that_cannot_be_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         PlanMaker(**options)
+
+
+def test_what_an_earlier_round_planned_is_left_out_in_any_description():
+    """And what it left out for its budget is not."""
+    salt, titanate, fluorite = TEXTS[0], TEXTS[1], TEXTS[3]
+    first, _ = plan(PlanMaker(max_genes=2), screen([salt, titanate, fluorite]))
+    assert (first.n_planned, first.n_over_budget) == (2, 1)
+    again = screen(["225 Na:b Cl:a", fluorite, TEXTS[4], titanate])
+    document, addition = plan(PlanMaker(), again, earlier=[first])
+    assert (document.n_accepted, document.n_planned_before) == (4, 2)
+    assert (document.n_planned, document.n_over_budget, document.n_repeated) == (
+        2,
+        0,
+        0,
+    )
+    texts = [WyckoffGene.from_text(text).to_text() for text in (fluorite, TEXTS[4])]
+    assert genes_of(addition) == [texts]
+    last, addition = plan(PlanMaker(), again, earlier=[first, document])
+    assert (last.n_planned_before, last.n_planned, addition) == (4, 0, None)
+
+
+def test_a_plan_of_before_that_kept_no_keys_leaves_nothing_out():
+    first, _ = plan(PlanMaker(), screen(TEXTS[:1]))
+    old = first.model_copy(update={"blob": None})
+    document, _ = plan(PlanMaker(), screen(TEXTS[:1]), earlier=[old])
+    assert (document.n_planned_before, document.n_planned) == (0, 1)
+
+
+def test_a_plan_finds_the_plan_of_an_earlier_round_in_the_store(job_store, tmp_path):
+    """As a reference, whose keys come from the store of bulk."""
+    maker = PlanMaker(shard_maker=CountMaker())
+    jobs = []
+    for earlier in ((), (0,)):
+        references = [jobs[number].output for number in earlier]
+        job = maker.make(screen(TEXTS[:2]), earlier=references or None)
+        run_locally(
+            job,
+            store=job_store,
+            root_dir=tmp_path,
+            ensure_success=True,
+            log=False,
+            allow_external_references=True,
+        )
+        jobs.append(job)
+    first, second = (job_store.get_output(job.uuid) for job in jobs)
+    assert (first["n_planned"], second["n_planned"]) == (2, 0)
+    assert second["n_planned_before"] == 2
+
+
+@dataclass
+class CountMaker(Maker):
+    """Take a shard and do next to nothing."""
+
+    name: str = "chgnet relax"
+
+    @job
+    def make(self, genes):
+        return len(genes)

@@ -8,8 +8,9 @@ from jobflow import Flow, run_locally
 
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import DocumentError, ModelError
+from wyckflow.makers._predictors import BUNDLED_SCALE, PropertyPredictor
 from wyckflow.makers.generate import GenerateMaker, load_generator
-from wyckflow.makers.predict import BUNDLED_SCALE, GenePredictor, PredictMaker
+from wyckflow.makers.predict import PredictMaker
 from wyckflow.ml.model_file import describe_model
 from wyckflow.schemas.prediction import PredictionDoc, PredictionRefusal
 
@@ -122,7 +123,7 @@ def test_a_model_that_predicts_nothing_is_refused(tiny_model):
         property_names = ()
 
     with pytest.raises(ModelError, match="without networks that predict"):
-        GenePredictor.load("silent", Silent(), n_descriptions=1)
+        PropertyPredictor.load("silent", Silent(), n_descriptions=1)
 
 
 def test_no_description_is_refused():

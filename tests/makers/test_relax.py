@@ -9,6 +9,7 @@ import sys
 import pytest
 from jobflow import run_locally
 
+from wyckflow.makers._running import begin_job, end_job, n_steps_kept
 from wyckflow.makers.relax import RelaxMaker, take_shard
 from wyckflow.relax import backends, race
 from wyckflow.schemas.relaxation import Outcome, RelaxationBatchDoc
@@ -228,6 +229,20 @@ def test_a_killed_job_goes_on_where_it_was(emt, scratch, monkeypatch):
     assert set(emt) == set(METALS[2:])
     assert without_provenance(resumed) == without_provenance(whole)
     assert not any(scratch.iterdir())
+
+
+def test_only_what_could_be_kept_is_claimed(emt, scratch, monkeypatch):
+    """Else a job that always crashes later would seem to get on each time."""
+    maker = RelaxMaker(n_trials=4, fmax=0.05)
+    claimed = []
+    for folder in (scratch, scratch / "file" / "below"):
+        monkeypatch.setenv("WYCKFLOW_SCRATCH", str(folder))
+        begin_job()
+        run(maker, METALS)
+        claimed.append(n_steps_kept())
+        end_job(is_stored=True)
+        (scratch / "file").touch()
+    assert claimed == [len(METALS), 0]
 
 
 @pytest.mark.parametrize(

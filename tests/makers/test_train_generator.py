@@ -95,11 +95,13 @@ def test_an_interrupted_training_ends_the_same(
             raise KeyboardInterrupt
 
     from wyckflow.crystal.dataset.table import load_dataset
-    from wyckflow.makers.train_generator import _scratch_folder
+    from wyckflow.makers._training import scratch_folder
     from wyckflow.settings import WyckflowSettings
 
     rows = [load_dataset(datasets[0])]
-    folder = _scratch_folder(WyckflowSettings.load().scratch_folder(), model, rows)
+    folder = scratch_folder(
+        WyckflowSettings.load().scratch_folder(), "generator", model, rows
+    )
     with pytest.raises(KeyboardInterrupt):
         maker.train(model, rows, folder=folder, report=break_off)
     assert any(folder.rglob("*"))

@@ -44,6 +44,22 @@ def test_each_stage_sees_what_the_one_before_let_through():
     assert kinds == ["gpu", "cpu", "gpu", "cpu", "gpu"]
 
 
+def test_fixed_starts_count_where_nothing_was_measured_yet():
+    def hours(**options):
+        (found,) = [i for i in estimate(**options) if i.job == "chgnet relax"]
+        return found.hours
+
+    usual = hours()
+    assert hours(relax={"n_trials": 12}) == pytest.approx(
+        2 * hours(relax={"n_trials": 6})
+    )
+    assert hours(relax={"n_trials": 6}) < usual < hours(relax={"n_trials": 12})
+    measured = COSTS | {"chgnet relax": StageCost(9.0, n_items=50)}
+    spec = CampaignSpec(name="c", relax={"n_trials": 6})
+    found = estimate_round(spec, measured, n_genes=1000, max_relaxations=None)
+    assert found[2].hours == pytest.approx(400 * 9 / 3600)  # as it was done here
+
+
 def test_the_budget_of_relaxations_limits_what_follows():
     found = {item.job: item.n_items for item in estimate(max_relaxations=100)}
     assert found["gene screen"] == 1000

@@ -17,7 +17,11 @@ from wyckflow.store.campaign.progress import (
     rest_hours,
 )
 from wyckflow.store.campaign.record import campaign_names, read_campaign
-from wyckflow.store.campaign.rounds import extend_campaign, submit_campaign
+from wyckflow.store.campaign.rounds import (
+    extend_campaign,
+    flow_of_round,
+    submit_campaign,
+)
 from wyckflow.store.candidates.explain import explain_candidate
 from wyckflow.store.candidates.query import find_candidates
 from wyckflow.store.models import find_model, list_models
@@ -236,6 +240,62 @@ def test_what_an_earlier_round_may_still_plan_counts_as_used(database, make_spec
     assert extend_campaign(database, "salts", 9).round.max_relaxations == 1
     with pytest.raises(CampaignError, match="still plan counts as used"):
         extend_campaign(database, "salts", 1)
+
+
+def test_a_round_leaves_out_what_earlier_ones_have_planned_when_it_is_sent(
+    database, mongo, make_spec
+):
+    """Written down in the round, so that it stays the same whenever it is sent."""
+    submit_campaign(database, make_spec())
+    assert extend_campaign(database, "salts", 3).round.leaves_out == []
+    plan = {"uuid": uuid_of_stage("salts", 0, "campaign plan"), "index": 1}
+    mongo.outputs.insert_one({**plan, "output": {"n_planned": 3}})
+    sent = extend_campaign(database, "salts", 3)
+    assert sent.round.leaves_out == [0]
+    ours = {"name": "campaign plan", "fw_id": {"$in": list(sent.fw_ids)}}
+    (job,) = mongo.fireworks.find(ours)
+    kwargs = job["spec"]["_tasks"][0]["job"]["function_kwargs"]
+    assert [item["uuid"] for item in kwargs["earlier"]] == [plan["uuid"]]
+    assert read_campaign(database, "salts").rounds[2].leaves_out == [0]
+    first = flow_of_round(sent.campaign, sent.campaign.rounds[2]).jobs[-1]
+    second = flow_of_round(sent.campaign, sent.campaign.rounds[2]).jobs[-1]
+    assert first.uuid == second.uuid
+    assert first.function_kwargs == second.function_kwargs
+
+
+@pytest.mark.slow
+def test_no_gene_is_relaxed_by_two_rounds(database, mongo, make_spec, start_worker):
+    submit_campaign(database, make_spec(n_genes=16, shard_minutes=1))
+    finish(mongo, start_worker)
+    assert extend_campaign(database, "salts", 16).round.leaves_out == [0]
+    finish(mongo, start_worker)
+    assert set(states(mongo)) == {"COMPLETED"}
+    plans = [item["output"] for item in mongo.outputs.find({"name": "campaign plan"})]
+    assert [plan["n_planned_before"] > 0 for plan in plans] == [False, True]
+    assert all(
+        plan["n_accepted"]
+        == plan["n_planned"] + plan["n_planned_before"] + plan["n_repeated"]
+        for plan in plans
+    )
+    relaxed = [
+        result["gene_id"]
+        for doc in mongo.outputs.find({"name": "chgnet relax"})
+        for result in doc["output"]["results"]
+    ]
+    assert len(set(relaxed)) == len(relaxed) == sum(plan["n_planned"] for plan in plans)
+    (step,) = [s for s in read_funnel(database, "salts") if s.filter == "plan"]
+    reasons = {item.reason: item.n_genes for item in step.reasons}
+    assert reasons["planned by an earlier round"] == plans[1]["n_planned_before"]
+    advance_campaign(database, "salts")
+    proposed = [uuid_of_stage("salts", k, "gene generate") for k in (0, 1)]
+    both = [
+        item
+        for item in mongo.candidates.find({"campaign": "salts"})
+        if set(proposed) <= set(item["job_uuids"])
+    ]
+    assert len(both) == plans[1]["n_planned_before"]
+    assert {item["round"] for item in both} == {0}
+    assert all(item["energy_per_atom"] is not None for item in both)
 
 
 @pytest.mark.slow

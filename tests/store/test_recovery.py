@@ -19,15 +19,13 @@ from wyckflow.store.worker.heartbeat import (
     is_gone_from_here,
 )
 from wyckflow.store.worker.recovery import (
-    MAX_TRIES,
     Fate,
     Loss,
     Watch,
-    count_tries,
     find_lost_jobs,
-    forgive,
     rerun_lost_job,
 )
+from wyckflow.store.worker.tries import MAX_TRIES, count_tries, forgive
 
 pytestmark = pytest.mark.mongo
 
@@ -133,6 +131,41 @@ def test_a_job_just_taken_by_a_worker_with_another_clock_is_not_lost(
     _, beat = take(clock_ahead_s=ahead_s)
     beat(fw_id=None)
     assert find_lost_jobs(launchpad, lost_after_s=90) == []
+
+
+def test_a_watch_goes_on_where_one_was_killed(take, watch, launchpad, clock):
+    _, beat = take()
+    beat()
+    assert looks(watch, launchpad, clock, n=5) == [[]] * 5  # 60 s of silence seen
+    clock.now += 300  # nobody watched
+    heir = Watch(lost_after_s=90, period_s=15, clock=clock)
+    assert looks(heir, launchpad, clock, n=2) == [[]] * 2  # 60 and 75 s
+    assert looks(heir, launchpad, clock, n=1) == [[("far-1", Loss.SILENT)]]
+
+
+def test_a_sign_of_life_ends_what_another_watch_has_counted(
+    take, watch, launchpad, clock
+):
+    _, beat = take()
+    beat()
+    looks(watch, launchpad, clock, n=5)
+    beat()
+    heir = Watch(lost_after_s=90, period_s=15, clock=clock)
+    assert looks(heir, launchpad, clock, n=6) == [[]] * 6
+
+
+def test_two_watches_do_not_add_up(take, watch, launchpad, clock):
+    """A server that stood still counts as little for both as for one."""
+    _, beat = take()
+    beat()
+    other = Watch(lost_after_s=90, period_s=15, clock=clock)
+    for wait_s in (0, 3600, 3600):  # 30 s each, at most
+        clock.now += wait_s
+        assert watch.look(launchpad) == other.look(launchpad) == []
+    clock.now += 15
+    assert watch.look(launchpad) == other.look(launchpad) == []
+    clock.now += 15
+    assert watch.look(launchpad) != []
 
 
 def test_a_server_that_stood_still_makes_no_worker_look_dead(

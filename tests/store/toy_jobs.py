@@ -12,6 +12,7 @@ from pydantic import Field
 from pymongo.errors import AutoReconnect
 
 from wyckflow.makers._job import wyckflow_job
+from wyckflow.makers._running import got_on
 from wyckflow.schemas.base import WyckflowDoc
 from wyckflow.schemas.blob import pack_arrays
 
@@ -32,12 +33,15 @@ class ToyMaker(Maker):
     diary: str | None = None
     breaks_off: bool = False
     needs_room_at: str | None = None
+    keeps: bool = False
 
     @wyckflow_job(ToyDoc)
     def make(self, value: int) -> ToyDoc:
         if self.diary:
             with Path(self.diary).open("a") as stream:
                 stream.write(f"start {value}\n")
+        if self.keeps:
+            got_on()
         deadline = time.monotonic() + self.seconds
         while time.monotonic() < deadline:
             time.sleep(0.02)

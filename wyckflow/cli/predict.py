@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from contextlib import ExitStack
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.progress import (
     BarColumn,
@@ -20,20 +21,19 @@ from rich.progress import (
 
 from wyckflow.cli.console import err, out
 from wyckflow.cli.options import JsonOption, ProjectOption
+from wyckflow.cli.predict_rows import open_rows
 from wyckflow.cli.predict_view import Summary, describe, show
-from wyckflow.crystal.gene import WyckoffGene
-from wyckflow.crystal.keys import pack_genes
 from wyckflow.errors import ConfigurationError, DatasetError, ModelError
-from wyckflow.makers.generate import load_generator
-from wyckflow.makers.predict import DEFAULT_DESCRIPTIONS, GenePredictor
+from wyckflow.makers._predictors import PropertyPredictor, load_model
 from wyckflow.relax.contract import RelaxOptions
-from wyckflow.relax.intake import Entry, open_intake
+from wyckflow.schemas.prediction import PredictionRefusal
 from wyckflow.settings import WyckflowSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from wyckflow.store.connect import Database
+    from wyckflow.ml.forward.crystals import Crystals
+    from wyckflow.relax.intake import Entry
 
 _BATCH = 2048
 
@@ -50,7 +50,7 @@ def predict(
         list[Path] | None,
         typer.Argument(
             help="Crystals: tables with a column 'gene' or 'cif', text with a gene per "
-            "line, CIF, POSCAR, folders of these.",
+            "line, CIF, POSCAR, folders of these, datasets (.npz).",
             show_default=False,
         ),
     ] = None,
@@ -80,20 +80,25 @@ def predict(
         typer.Option(help="Tolerance in A of the symmetry of structures.", min=1e-5),
     ] = RelaxOptions().symprec,
     n_descriptions: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--descriptions", help="Equivalent descriptions to average over.", min=1
+            "--descriptions",
+            help="Equivalent descriptions to average over.",
+            min=1,
+            show_default="4, or what a forward model was trained with",
         ),
-    ] = DEFAULT_DESCRIPTIONS,
+    ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict properties of crystals, each with its uncertainty.
 
-    From the gene alone, which is the space group and which element sits where: of
-    a structure, neither cell nor coordinates are looked at. Estimates that order
-    crystals, on the scale of what the model learned from. What cannot be taken
-    is a row with its reason, and the rest goes on.
+    A generator's networks read the gene alone, which is the space group and which
+    element sits where. A forward model ('wyckflow train' with 'model: forward') may
+    read cell and coordinates too: it takes structures, and of a campaign the relaxed
+    ones, and refuses bare genes. Estimates that order crystals, on the scale of what
+    the model learned from. What cannot be taken is a row with its reason, and the
+    rest goes on.
 
     Example: wyckflow predict bundled genes.csv my-cifs/ -o predicted.csv
 
@@ -101,9 +106,16 @@ def predict(
 
     Example: wyckflow predict my-model --campaign oxides -o predicted.csv
     """
-    _refuse_to_overwrite(output, files or [])
-    n_rows, entries = _open(files or [], gene or [], campaign, project, symprec)
+    _check_asked(files or [], gene or [], campaign, output)
     predictor = _load(model, project, n_descriptions)
+    n_rows, entries = open_rows(
+        files or [],
+        gene or [],
+        campaign,
+        project=project,
+        symprec=symprec,
+        with_cells=predictor.needs_cells,
+    )
     names = predictor.properties
     summary = Summary()
     with ExitStack() as stack:
@@ -125,8 +137,18 @@ def predict(
 # --- what comes in --------------------------------------------------------------------
 
 
-def _refuse_to_overwrite(output: Path | None, files: Sequence[Path]) -> None:
-    """Refuse to write into what is read."""
+def _check_asked(
+    files: Sequence[Path],
+    genes: Sequence[str],
+    campaign: str | None,
+    output: Path | None,
+) -> None:
+    """Refuse to begin without crystals, or to write into what is read."""
+    if not (files or genes or campaign):
+        raise DatasetError(
+            "No crystals came; give, after the model, a file, "
+            "--gene '221 Sr:a Ti:b O:c', or --campaign."
+        )
     if output is not None and output.resolve() in [path.resolve() for path in files]:
         raise ConfigurationError(
             f"{str(output)!r} would be read and written at once; give another name "
@@ -134,43 +156,9 @@ def _refuse_to_overwrite(output: Path | None, files: Sequence[Path]) -> None:
         )
 
 
-def _open(
-    files: list[Path],
-    genes: list[str],
-    campaign: str | None,
-    project: Path | None,
-    symprec: float,
-) -> tuple[int, Iterator[Entry]]:
-    """Look through all that came, and return how many rows it has."""
-    if not (files or genes or campaign):
-        raise DatasetError(
-            "No crystals came; give, after the model, a file, "
-            "--gene '221 Sr:a Ti:b O:c', or --campaign."
-        )
-    n_rows, parts = 0, []
-    if files or genes:
-        intake = open_intake(files, genes)
-        n_rows += len(intake)
-        parts.append(intake.entries(symprec=symprec))
-    if campaign:
-        from wyckflow.store.candidates.genes import count_candidates
-        from wyckflow.store.project import load_project
-
-        database = load_project(project).database()
-        n_rows += count_candidates(database, campaign)
-        parts.append(_read_campaign(database, campaign))
-    return n_rows, chain(*parts)
-
-
-def _read_campaign(database: Database, campaign: str) -> Iterator[Entry]:
-    """Yield the candidates of a campaign."""
-    from wyckflow.store.candidates.genes import iter_candidate_genes
-
-    for gene_id, text in iter_candidate_genes(database, campaign):
-        yield Entry(gene_id, f"campaign {campaign}", WyckoffGene.from_text(text))
-
-
-def _load(model: str, project: Path | None, n_descriptions: int) -> GenePredictor:
+def _load(
+    model: str, project: Path | None, n_descriptions: int | None
+) -> PropertyPredictor:
     """Open a model from wherever it is."""
     from wyckflow.ml.model_file import BUNDLED
 
@@ -188,26 +176,21 @@ def _load(model: str, project: Path | None, n_descriptions: int) -> GenePredicto
                 "inside a project or with --project, the name of a registered model."
             ) from error
         source = fetch_model(database, model)
-    loaded = load_generator(source, here.device, here.threads)
-    return GenePredictor.load(*loaded, n_descriptions=n_descriptions)
+    loaded = load_model(source, here.device, here.threads)
+    return PropertyPredictor.load(*loaded, n_descriptions=n_descriptions)
 
 
 # --- predicting -----------------------------------------------------------------------
 
 
 def _predict(
-    predictor: GenePredictor, entries: Iterable[Entry]
+    predictor: PropertyPredictor, entries: Iterable[Entry]
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per entry, in order, some thousand at a time."""
     iterator = iter(entries)
     while part := list(islice(iterator, _BATCH)):
-        refusals = [_refuse(predictor, entry) for entry in part]
-        good = [
-            entry.gene
-            for entry, refusal in zip(part, refusals, strict=True)
-            if entry.gene is not None and not refusal
-        ]
-        values, errors = predictor.predict(pack_genes(good))
+        refusals, crystals = _sort_out(predictor, part)
+        values, errors = predictor.predict(crystals)
         numbers = zip(values.tolist(), errors.tolist(), strict=True)
         for entry, refusal in zip(part, refusals, strict=True):
             row: dict[str, Any] = {"name": entry.name, "gene": "", "formula": ""}
@@ -221,16 +204,38 @@ def _predict(
             yield row | {"refusal": refusal, "source": entry.source}
 
 
-def _refuse(predictor: GenePredictor, entry: Entry) -> str:
-    """Say why an entry is not predicted; nothing if it is."""
-    if entry.gene is None:
-        return entry.refusal
-    if unknown := predictor.list_unknown(entry.gene):
-        return (
-            f"The model {predictor.name} learned from no crystal with "
-            f"{', '.join(unknown)}."
-        )
-    return ""
+def _sort_out(
+    predictor: PropertyPredictor, entries: Sequence[Entry]
+) -> tuple[list[str], Crystals]:
+    """Say why entries are not predicted, and return the crystals of the others."""
+    from wyckflow.ml.forward.crystals import (
+        crystals_from_genes,
+        crystals_from_structures,
+    )
+
+    refusals = [entry.refusal for entry in entries]
+    asked = []
+    for place, entry in enumerate(entries):
+        if refusals[place] or entry.gene is None:
+            continue
+        if predictor.needs_cells and entry.structure is None:
+            refusals[place] = predictor.explain(PredictionRefusal.NO_CELL, entry.gene)
+        else:
+            asked.append((place, entry.gene, entry.structure))
+    structures = [item for *_, item in asked if item is not None]
+    crystals = (
+        crystals_from_structures(structures)
+        if predictor.needs_cells
+        else crystals_from_genes([gene for _, gene, _ in asked])
+    )
+    kept = []
+    reasons = predictor.find_refused(crystals)
+    for row, ((place, gene, _), reason) in enumerate(zip(asked, reasons, strict=True)):
+        if reason is None:
+            kept.append(row)
+        else:
+            refusals[place] = predictor.explain(reason, gene)
+    return refusals, crystals.take(np.array(kept, np.int64))
 
 
 def _start_bar(n_rows: int, stack: ExitStack) -> Callable[[], None]:
@@ -268,7 +273,7 @@ def _open_csv(
     writer.writeheader()
 
     def write(row: dict[str, Any]) -> None:
-        rounded = {name: f"{row[name]:.4f}" for name in numbers if name in row}
+        rounded = {name: f"{row[name]:.6g}" for name in numbers if name in row}
         writer.writerow(row | rounded)
 
     return write

@@ -1,7 +1,8 @@
-"""``wyckflow train``: a generator of one's own."""
+"""``wyckflow train``: a generator, or a model of properties, of one's own."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,11 +21,15 @@ from wyckflow.cli.console import err, out, plain_table, say
 from wyckflow.cli.options import ProjectOption
 from wyckflow.crystal.dataset.table import load_dataset
 from wyckflow.errors import TrainingError
+from wyckflow.makers.train_forward import TrainForwardMaker
 from wyckflow.makers.train_generator import TrainGeneratorMaker
+from wyckflow.ml.forward.config import ForwardConfig
 from wyckflow.ml.training.config import TrainingConfig, load_training_config
 from wyckflow.settings import WyckflowSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import TaskID
 
     from wyckflow.crystal.dataset.table import Dataset
@@ -82,7 +87,7 @@ def train(
     ] = False,
     project: ProjectOption = None,
 ) -> None:
-    """Train a generator of crystals, and predictors of their properties.
+    """Train a generator of crystals with predictors of properties, or these alone.
 
     States and logs go to OUTPUT.partial: the same command goes on where an
     interrupted one was, and ends with the same model.
@@ -92,11 +97,12 @@ def train(
     Example: wyckflow train --show > options.yaml
 
     With 'model: transformer' in the options it is a transformer instead of an
-    autoencoder; '--config FILE --show' prints what it can be told.
+    autoencoder, with 'model: forward' a model that predicts and generates nothing;
+    '--config FILE --show' prints what it can be told.
 
-    Then: wyckflow generate --model mine.npz
+    Then: wyckflow generate --model mine.npz, or wyckflow predict mine.npz FILES
     """
-    options: AnyTrainingConfig = (
+    options: AnyTrainingConfig | ForwardConfig = (
         load_training_config(config) if config else TrainingConfig()
     )
     if seed is not None:
@@ -111,10 +117,7 @@ def train(
         )
     known = [load_dataset(path) for path in datasets]
     unseen = {path.stem: load_dataset(path) for path in test or []}
-    maker = TrainGeneratorMaker(
-        model_name=output.stem, options=options.model_dump(mode="json")
-    )
-    document = _run(maker, options, known, unseen, output, device)
+    document = _run(options, known, unseen, output, device)
     output.write_bytes(document.model.to_bytes())
     _show(document)
     say(
@@ -124,8 +127,12 @@ def train(
         _register(document, project)
 
 
-def _with_seed(options: AnyTrainingConfig, seed: int) -> AnyTrainingConfig:
+def _with_seed(
+    options: AnyTrainingConfig | ForwardConfig, seed: int
+) -> AnyTrainingConfig | ForwardConfig:
     """Return the options with another seed everywhere."""
+    if isinstance(options, ForwardConfig):
+        return options.model_copy(update={"seed": seed})
     generator = options.generator.model_copy(update={"seed": seed})
     predictor = options.predictor
     if predictor is not None:
@@ -133,9 +140,24 @@ def _with_seed(options: AnyTrainingConfig, seed: int) -> AnyTrainingConfig:
     return options.model_copy(update={"generator": generator, "predictor": predictor})
 
 
+def _new_training(
+    options: AnyTrainingConfig | ForwardConfig, name: str, device: str
+) -> Callable[..., TrainingDoc]:
+    """Return what trains a model of the kind that the options ask for."""
+    content = options.model_dump(mode="json")
+    if isinstance(options, ForwardConfig):
+        from wyckflow.ml.forward.model import ForwardModel
+
+        of_properties = TrainForwardMaker(model_name=name, options=content)
+        return partial(of_properties.train, ForwardModel(options, device=device))
+    from wyckflow.ml.kinds import new_generator
+
+    of_genes = TrainGeneratorMaker(model_name=name, options=content)
+    return partial(of_genes.train, new_generator(options, device=device))
+
+
 def _run(
-    maker: TrainGeneratorMaker,
-    options: AnyTrainingConfig,
+    options: AnyTrainingConfig | ForwardConfig,
     datasets: list[Dataset],
     test: dict[str, Dataset],
     output: Path,
@@ -144,12 +166,12 @@ def _run(
     """Train, with a bar per network."""
     import torch
 
-    from wyckflow.ml.kinds import new_generator
     from wyckflow.relax.potential import resolve_device
 
     here = WyckflowSettings.load()
     torch.set_num_threads(here.threads)
-    model = new_generator(options, device=resolve_device(device or here.device))
+    place = resolve_device(device or here.device)
+    train_here = _new_training(options, output.stem, place)
     folder = output.with_name(f"{output.name}.partial")
     folder.mkdir(parents=True, exist_ok=True)
     with Progress(
@@ -172,7 +194,7 @@ def _run(
                 words = f"validation score {step.figures['score']:.4g}"
                 bars.update(tasks[step.task], figures=words)
 
-        return maker.train(model, datasets, test, folder=folder, report=report)
+        return train_here(datasets, test, folder=folder, report=report)
 
 
 def _show(document: TrainingDoc) -> None:

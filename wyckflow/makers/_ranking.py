@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -49,6 +49,8 @@ class AcceptedGenes:
     ----------
     space_group_numbers, codes
         The genes, as `wyckflow.crystal.keys.pack_genes` writes them.
+    keys
+        One number per gene, the same for every description of an arrangement.
     n_accepted
         Genes that the screens accepted.
     ranked_by
@@ -57,6 +59,7 @@ class AcceptedGenes:
 
     space_group_numbers: NDArray[np.int16]
     codes: NDArray[np.int16]
+    keys: NDArray[np.uint64]
     n_accepted: int
     ranked_by: str
 
@@ -97,6 +100,7 @@ class AcceptedGenes:
         return cls(
             numbers[chosen],
             codes[chosen],
+            keys[chosen],
             n_accepted=len(keys),
             ranked_by=_say(ranker) if hull is not None and len(keys) else BY_ORDER,
         )
@@ -104,6 +108,22 @@ class AcceptedGenes:
     def __len__(self) -> int:
         """Return the number of different arrangements."""
         return len(self.space_group_numbers)
+
+    def without(self, keys: NDArray[np.uint64]) -> Self:
+        """Return what is left without some arrangements.
+
+        Parameters
+        ----------
+        keys
+            Of those to leave out.
+        """
+        kept = ~np.isin(self.keys, keys)
+        return replace(
+            self,
+            space_group_numbers=self.space_group_numbers[kept],
+            codes=self.codes[kept],
+            keys=self.keys[kept],
+        )
 
     def head(self, n: int | None) -> list[WyckoffGene]:
         """Return the first genes.

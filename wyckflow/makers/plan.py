@@ -18,7 +18,7 @@ from wyckflow.makers._ranking import (
     rank_genes,
 )
 from wyckflow.makers.relax import RelaxMaker
-from wyckflow.schemas.plan import PlanDoc, ShardDoc
+from wyckflow.schemas.plan import PlanDoc, ShardDoc, pack_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,6 +90,7 @@ class PlanMaker(Maker):
         screening: ScreeningDoc | list[ScreeningDoc],
         generation: GenerationDoc | list[GenerationDoc] | None = None,
         identity: str | None = None,
+        earlier: list[PlanDoc] | None = None,
     ) -> Response[PlanDoc]:
         """Plan the shards of one round, and start them.
 
@@ -102,13 +103,18 @@ class PlanMaker(Maker):
             their order.
         identity
             Campaign and round. The same words give the jobs the same ids.
+        earlier
+            Plans of earlier rounds, whose genes are left out.
         """
         accepted = AcceptedGenes.gather(
             _as_list(screening), _as_list(generation), self.ranker
         )
+        fresh = accepted
+        for document in earlier or ():
+            fresh = fresh.without(document.planned_keys())
         most = self.max_shards * self.max_genes_per_shard
         limit = most if self.max_genes is None else min(most, self.max_genes)
-        chosen = accepted.head(limit)
+        chosen = fresh.head(limit)
         shards: list[ShardDoc] = []
         flows = []
         for number, (part, cpu_s) in enumerate(self._cut(chosen)):
@@ -129,10 +135,12 @@ class PlanMaker(Maker):
             ranked_by=accepted.ranked_by,
             n_accepted=accepted.n_accepted,
             n_repeated=accepted.n_accepted - len(accepted),
+            n_planned_before=len(accepted) - len(fresh),
             n_planned=len(chosen),
-            n_over_budget=len(accepted) - len(chosen),
+            n_over_budget=len(fresh) - len(chosen),
             estimated_cpu_s=sum(shard.estimated_cpu_s for shard in shards),
             shards=shards,
+            blob=pack_keys(fresh.keys[:limit]),
         )
         addition = Flow(flows, name="shards") if flows else None
         return Response(output=document, addition=addition)

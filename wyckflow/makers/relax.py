@@ -132,8 +132,8 @@ class RelaxMaker(Maker):
         scratch = Scratch.of_job(here.scratch_folder(), mine, settings, backend)
 
         def keep(relaxed: Mapping[str, RelaxedGene]) -> None:
-            scratch.add(relaxed)
-            got_on()
+            if scratch.add(relaxed):
+                got_on()
 
         results, structures = relax_genes(
             mine,

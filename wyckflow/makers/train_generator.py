@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobflow import Maker
 
+from wyckflow.errors import TrainingError
 from wyckflow.makers._job import wyckflow_job
-from wyckflow.schemas.base import Provenance
-from wyckflow.schemas.training import EpochRecord, Figure, TrainingDoc, TrainingMetric
+from wyckflow.makers._training import measure_predictions, scratch_folder, train_model
+from wyckflow.schemas.training import Figure, TrainingDoc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from wyckflow.crystal.dataset.table import Dataset
     from wyckflow.ml.kinds import AnyGenerator
@@ -72,7 +74,7 @@ class TrainGeneratorMaker(Maker):
         known = [load_dataset(Path(path)) for path in datasets]
         unseen = {Path(path).stem: load_dataset(Path(path)) for path in test}
         model = new_generator(self._config(), device=resolve_device(here.device))
-        folder = _scratch_folder(here.scratch_folder(), model, known)
+        folder = scratch_folder(here.scratch_folder(), "generator", model, known)
         return self.train(model, known, unseen, folder=folder)
 
     def train(
@@ -97,52 +99,29 @@ class TrainGeneratorMaker(Maker):
         report
             Is told of every step.
         """
-        import shutil
-
-        from wyckflow.ml.model_file import describe_model
-
-        course: list[Progress] = []
-
-        def watch(progress: Progress) -> None:
-            if progress.figures is not None:
-                course.append(progress)
-            if report is not None:
-                report(progress)
-
-        model.fit(datasets, folder=folder, report=watch)
-        figures = [
-            figure
-            for name, dataset in (test or {}).items()
-            for figure in measure_generator(model, dataset, name)
-        ]
-        checkpoint = model.to_checkpoint()
-        content = checkpoint.to_bytes()
-        document = describe_model(content, name=self.model_name)
-        document.card["test_figures"] = [item.model_dump() for item in figures]
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        return TrainingDoc(
-            provenance=Provenance.collect(
-                model=document.model_id, device=str(model.device)
-            ),
-            model_id=document.model_id,
-            kind=document.kind,
-            config=model.config.model_dump(mode="json"),
+        return train_model(
+            model,
+            datasets,
+            test,
+            name=self.model_name,
             seed=model.config.generator.seed,
-            dataset_ids=[dataset.dataset_id for dataset in datasets],
-            n_train=checkpoint.info.split["n_training"],
-            n_validation=checkpoint.info.split["n_validation"],
-            n_test=sum(len(dataset) for dataset in (test or {}).values()),
-            epochs=[_record(number, look) for number, look in enumerate(course, 1)],
-            test_figures=figures,
-            model=document,
+            measure=partial(measure_generator, model),
+            folder=folder,
+            report=report,
         )
 
     def _config(self) -> AnyTrainingConfig:
         """Return the options in full."""
+        from wyckflow.ml.forward.config import ForwardConfig
         from wyckflow.ml.training.config import parse_training_config
 
-        return parse_training_config(self.options, "These options")
+        config = parse_training_config(self.options, "These options")
+        if isinstance(config, ForwardConfig):
+            raise TrainingError(
+                "These options are those of a forward model, which generates nothing; "
+                "give them to TrainForwardMaker."
+            )
+        return config
 
 
 def measure_generator(model: AnyGenerator, dataset: Dataset, rows: str) -> list[Figure]:
@@ -160,26 +139,10 @@ def measure_generator(model: AnyGenerator, dataset: Dataset, rows: str) -> list[
     rows
         Name of these rows.
     """
-    import numpy as np
-
     found = model.predict(dataset.genes)
-    figures = []
-    for name in found.names:
-        if name not in dataset.properties:
-            continue
-        truth = dataset.properties[name]
-        for subset, chosen in _subsets(name, truth):
-            errors = np.abs(found[name] - truth)[chosen]
-            figures.append(
-                Figure(
-                    quantity=f"mean absolute error of {name}",
-                    rows=rows,
-                    subset=subset,
-                    value=float(errors.mean()) if errors.size else None,
-                    n=int(errors.size),
-                )
-            )
-    return figures + _measure_genes(model, dataset, rows)
+    return measure_predictions(found, dataset, rows) + _measure_genes(
+        model, dataset, rows
+    )
 
 
 def _measure_genes(model: AnyGenerator, dataset: Dataset, rows: str) -> list[Figure]:
@@ -203,43 +166,3 @@ def _measure_genes(model: AnyGenerator, dataset: Dataset, rows: str) -> list[Fig
         )
         for what, share in shares.items()
     ]
-
-
-def _subsets(name: str, truth: Any) -> Iterator[tuple[str, Any]]:
-    """Yield all rows with a value, and for band gaps those with a gap."""
-    import numpy as np
-
-    known = np.isfinite(truth)
-    yield "all", known
-    if name == "band_gap":
-        yield "with a gap", known & (truth > 0)
-
-
-def _scratch_folder(
-    scratch: Path, model: AnyGenerator, datasets: Sequence[Dataset]
-) -> Path:
-    """Return the folder that the same training, and no other, would take."""
-    import hashlib
-
-    words = [model.config.model_dump_json(), *(item.dataset_id for item in datasets)]
-    digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-    folder = scratch / f"generator-train-{digest}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _record(number: int, look: Progress) -> EpochRecord:
-    """Return a look at the validation rows as it is stored."""
-    figures = {"step": float(look.step), **(look.figures or {})}
-    metrics = [
-        TrainingMetric(name=f"{look.task} {name}", value=_finite(value))
-        for name, value in figures.items()
-    ]
-    return EpochRecord(epoch=number, metrics=metrics)
-
-
-def _finite(value: float) -> float | None:
-    """Return a number, or None for one that is not finite."""
-    import math
-
-    return value if math.isfinite(value) else None

@@ -8,14 +8,12 @@ operator, so that what comes out is the same crystal, or its mirror image.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
 from wyckflow.crystal._geometry import ROUNDING
 from wyckflow.crystal.keys import LETTER_BITS, pack_genes
-from wyckflow.crystal.tables import TRANSLATION_DENOMINATOR, load_space_group
 from wyckflow.ml.codec.arrangement import FORMULA_RANK
 from wyckflow.ml.codec.sites import SiteTensors, tensorise_codes
 from wyckflow.ml.codec.tables import load_position_tables
@@ -105,7 +103,8 @@ class Crystals:
 
     def take(self, rows: ArrayLike) -> Self:
         """Return some of the crystals, in the order asked for."""
-        chosen = np.arange(len(self))[np.asarray(rows)]
+        wanted = np.asarray(rows)
+        chosen = np.arange(len(self))[wanted if wanted.size else wanted.astype(int)]
         counts = self.n_sites[chosen]
         offsets = _offsets(counts)
         shifts = np.repeat(self.offsets[chosen] - offsets[:-1], counts)
@@ -124,28 +123,6 @@ class Crystals:
         """Return the genes alone."""
         unknown = np.full_like(self.coordinates, np.nan)
         return replace(self, coordinates=unknown, lattices=None)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Atoms:
-    """All atoms of conventional cells.
-
-    Attributes
-    ----------
-    offsets
-        Where the atoms of each crystal begin, and where the last ones end (n + 1,).
-    site_indices
-        The orbit of each atom, counted through all crystals.
-    atomic_numbers
-        One per atom.
-    coordinates
-        Fractional, in [0, 1), one row per atom.
-    """
-
-    offsets: Ints
-    site_indices: Ints
-    atomic_numbers: Ints
-    coordinates: Floats
 
 
 def crystals_from_dataset(dataset: Dataset) -> Crystals:
@@ -212,7 +189,7 @@ def crystals_from_codes(space_group_numbers: ArrayLike, codes: ArrayLike) -> Cry
     """
     sites = tensorise_codes(space_group_numbers, codes)
     mask = sites.mask
-    return Crystals(
+    crystals = Crystals(
         space_group_numbers=sites.space_group,
         offsets=_offsets(mask.sum(axis=1)),
         atomic_numbers=sites.atomic_number[mask],
@@ -220,6 +197,7 @@ def crystals_from_codes(space_group_numbers: ArrayLike, codes: ArrayLike) -> Cry
         coordinates=np.full((int(mask.sum()), 3), np.nan),
         lattices=None,
     )
+    return _settled(crystals)
 
 
 def join_crystals(parts: Sequence[Crystals]) -> Crystals:
@@ -282,6 +260,17 @@ def move(crystals: Crystals, coset: Ints) -> Crystals:
         cells were carried by the same operator, the points lie again on the first
         points of their new positions, and the sites are in the order of a gene.
     """
+    return _settled(carry(crystals, coset))
+
+
+def carry(crystals: Crystals, coset: Ints) -> Crystals:
+    """Do the same as `move`, but leave the sites in their order.
+
+    Parameters
+    ----------
+    crystals, coset
+        As in `move`.
+    """
     tables = load_moves()
     wrong = (coset < 0) | (coset >= count_cosets(crystals))
     if wrong.any():
@@ -293,13 +282,12 @@ def move(crystals: Crystals, coset: Ints) -> Crystals:
     operator = tables.starts[crystals.space_group_numbers] + coset
     of_sites = operator[crystals.crystal_indices]
     key = of_sites * N_LETTERS + crystals.letter_indices
-    moved = replace(
+    return replace(
         crystals,
         letter_indices=tables.letters[of_sites, crystals.letter_indices],
         coordinates=tables.maps.apply(key, crystals.coordinates),
         lattices=_move_lattices(crystals.lattices, tables.rotations[operator]),
     )
-    return _settled(moved)
 
 
 def _move_lattices(lattices: Floats | None, rotations: Floats) -> Floats | None:
@@ -354,53 +342,6 @@ def _choose_points(maps: Maps, key: Ints, points: Floats) -> tuple[Floats, Ints]
     chosen = images[order[offsets[:-1]]]
     chosen[chosen > 1 - 0.5 / _GRID] -= 1.0
     return chosen, least
-
-
-# --- atoms ------------------------------------------------------------------------
-
-
-def expand(crystals: Crystals) -> Atoms:
-    """Write out all atoms of the conventional cells, orbit by orbit.
-
-    Parameters
-    ----------
-    crystals
-        With cells.
-    """
-    maps = _orbit_maps()
-    groups = crystals.space_group_numbers[crystals.crystal_indices]
-    key = groups * N_LETTERS + crystals.letter_indices
-    counts = maps.counts[key]
-    offsets = _offsets(counts)
-    which = np.arange(offsets[-1]) + np.repeat(maps.starts[key] - offsets[:-1], counts)
-    site = np.repeat(np.arange(len(key)), counts)
-    points = maps.apply(which, crystals.coordinates[site]) % 1.0
-    return Atoms(
-        offsets=offsets[crystals.offsets],
-        site_indices=site,
-        atomic_numbers=crystals.atomic_numbers[site],
-        coordinates=points,
-    )
-
-
-@lru_cache(maxsize=1)
-def _orbit_maps() -> Maps:
-    """Return all points of all Wyckoff positions; keys as in `load_stabilisers`."""
-    n_groups = len(load_moves().counts)
-    counts = np.zeros((n_groups, N_LETTERS), np.int64)
-    rotations, translations = [], []
-    for number in range(1, n_groups):
-        for place, position in enumerate(load_space_group(number).positions):
-            counts[number, place] = position.multiplicity
-            rotations.append(position.rotations)
-            translations.append(position.translations)
-    flat = counts.ravel()
-    return Maps(
-        rotations=np.concatenate(rotations).astype(np.float64),
-        translations=np.concatenate(translations) / TRANSLATION_DENOMINATOR,
-        starts=np.cumsum(flat) - flat,
-        counts=flat,
-    )
 
 
 def _offsets(counts: Ints) -> Ints:

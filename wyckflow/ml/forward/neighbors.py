@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._geometry import (
-    cell_from_metric,
-    load_orbit_table,
-    symmetric_metric,
-)
-from wyckflow.crystal.tables import WYCKOFF_LETTERS
+from wyckflow.crystal._geometry import cell_from_metric, symmetric_metric
 from wyckflow.errors import ModelError
+from wyckflow.ml.forward.atoms import expand
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wyckflow.crystal._geometry import OrbitTable
     from wyckflow.ml.forward.crystals import Crystals
 
     Floats = NDArray[np.float64]
@@ -111,27 +106,33 @@ def find_graphs(
             f"{len(crystals)} genes without cells came, and neighbours need cell and "
             "coordinates; give structures, or use a model that reads genes."
         )
-    edges, multiplicities = [], []
-    offsets = crystals.offsets.tolist()
-    for number, start, end, lattice in zip(
-        crystals.space_group_numbers.tolist(),
-        offsets[:-1],
-        offsets[1:],
-        crystals.lattices,
-        strict=True,
-    ):
-        indices = crystals.letter_indices[start:end].tolist()
-        letters = tuple(WYCKOFF_LETTERS[index] for index in indices)
-        table = load_orbit_table(number, letters)
-        cell = cell_from_metric(symmetric_metric(number, lattice @ lattice.T))
-        points = table.expand(crystals.coordinates[start:end]) @ cell
-        edges.append(_find_edges(table, points, cell, n_neighbors, cutoff))
-        multiplicities.append(table.multiplicities / table.multiplicities.sum())
+    atoms = expand(crystals)
+    is_first = np.diff(atoms.site_indices, prepend=-1) != 0
+    edges = []
+    for row, lattice in enumerate(crystals.lattices):
+        own = slice(*atoms.offsets[row : row + 2])
+        metric = symmetric_metric(
+            int(crystals.space_group_numbers[row]), lattice @ lattice.T
+        )
+        cell = cell_from_metric(metric)
+        points = atoms.coordinates[own] @ cell
+        sites = atoms.site_indices[own] - crystals.offsets[row]
+        found = _find_edges(
+            points,
+            sites,
+            is_first[own],
+            cell,
+            n_neighbors=n_neighbors,
+            cutoff=cutoff,
+        )
+        edges.append(found)
+    multiplicities = crystals.multiplicities
+    n_atoms = np.diff(atoms.offsets)[crystals.crystal_indices]
     return NeighborGraphs(
-        node_offsets=np.asarray(crystals.offsets, np.int64),
+        node_offsets=crystals.offsets,
         edge_offsets=np.cumsum([0, *(len(item.centers) for item in edges)]),
-        atomic_numbers=np.asarray(crystals.atomic_numbers, np.int64),
-        shares=_join(multiplicities).astype(np.float32),
+        atomic_numbers=crystals.atomic_numbers,
+        shares=(multiplicities / n_atoms).astype(np.float32),
         centers=_join([item.centers for item in edges]).astype(np.int64),
         others=_join([item.others for item in edges]).astype(np.int64),
         distances=_join([item.distances for item in edges]).astype(np.float32),
@@ -144,34 +145,33 @@ def _join(parts: list[NDArray[np.float64]] | list[NDArray[np.int64]]) -> Floats:
 
 
 def _find_edges(
-    table: OrbitTable, points: Floats, cell: Floats, n_neighbors: int, cutoff: float
+    points: Floats,
+    sites: NDArray[np.int64],
+    is_first: NDArray[np.bool_],
+    cell: Floats,
+    *,
+    n_neighbors: int,
+    cutoff: float,
 ) -> _Edges:
-    """Look around one atom of every orbit, at first not too far."""
+    """Look around the first atom of every orbit, at first not too far."""
     for reach in sorted({min(_FIRST_REACH, cutoff), cutoff}):
-        centers, atoms, distances = _look(points, table.first_atoms, cell, reach)
+        centers, atoms, distances = _look(points, points[is_first], cell, reach)
         sure = np.bincount(
-            centers[distances < reach - _MARGIN], minlength=len(table.first_atoms)
+            centers[distances < reach - _MARGIN], minlength=int(is_first.sum())
         )
         if (sure >= n_neighbors).all():
             break
-    return _classify(
-        centers, table.site_indices[atoms], distances, n_neighbors=n_neighbors
-    )
+    return _classify(centers, sites[atoms], distances, n_neighbors=n_neighbors)
 
 
 def _look(
-    points: Floats, first_atoms: NDArray[np.int64], cell: Floats, reach: float
+    points: Floats, around: Floats, cell: Floats, reach: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """Return centres, atoms around them and distances, sorted by these."""
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
     centers, atoms, _, distances = find_points_in_spheres(
-        points,
-        points[first_atoms],
-        r=reach,
-        pbc=np.ones(3, np.int64),
-        lattice=cell,
-        tol=1e-8,
+        points, around, r=reach, pbc=np.ones(3, np.int64), lattice=cell, tol=1e-8
     )
     kept = np.flatnonzero(distances > _ITSELF)
     order = kept[np.lexsort((distances[kept], centers[kept]))]

@@ -1,4 +1,4 @@
-"""Jobs in quarantine that lost their workers, which may have been somebody else's doing."""
+"""Quarantined jobs that lost their workers, by their own doing or somebody else's."""
 
 from __future__ import annotations
 

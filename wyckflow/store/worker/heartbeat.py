@@ -130,7 +130,7 @@ class Heartbeat:
         while (rest_s := due - time.monotonic()) > 0:
             if self._stop.wait(min(rest_s, _LOOK_S)):
                 return True
-            if n_steps_kept() > self._n_steps_told:
+            if n_steps_kept() != self._n_steps_told:
                 break
         return self._stop.is_set()
 
@@ -157,7 +157,7 @@ class Heartbeat:
 
     def _write(self, state: WorkerState) -> None:
         """Write one sign of life with the server's clock, and our own beside it."""
-        self._n_steps_told = n_steps = n_steps_kept()
+        n_steps = n_steps_kept()
         self._mongo[WORKERS].update_one(
             {"_id": self.worker},
             {
@@ -172,6 +172,7 @@ class Heartbeat:
             },
             upsert=True,
         )
+        self._n_steps_told = n_steps
 
 
 def is_gone_from_here(beat: Mapping[str, Any]) -> bool:

@@ -36,6 +36,10 @@ PLAIN_LOST_AFTER_S: Final = 1800.0
 every minute, and an outage ends them for ever though the job goes on."""
 
 
+SILENCE: Final = "wyckflow_silence"
+"""Field of a launch: how long its worker was silent, as a watch has counted."""
+
+
 class Loss(StrEnum):
     """How sure it is that a running job has lost its worker."""
 
@@ -93,7 +97,8 @@ class Watch:
 
     A sign of life is a change between two looks. How long a worker has been silent is
     counted in looks that the server answered, so that neither clocks that differ nor a
-    server that stood still make a living worker look dead.
+    server that stood still make a living worker look dead. What one watch has counted
+    is told to the next, since whoever watches may be killed as well.
 
     Parameters
     ----------
@@ -135,12 +140,30 @@ class Watch:
             sign, key = _sign(launch, beat), launch["launch_id"]
             last_sign, silent_s = known.get(key, (None, 0.0))
             silent_s = silent_s + step_s if sign == last_sign else 0.0
+            silent_s = self._share(launchpad, launch, sign, silent_s)
             self._seen[key] = (sign, silent_s)
             loss = _sure_loss(beat) or Loss.SILENT
             job = _lost_job(launch, beat, silent_s, loss)
             if job.is_sure(self._lost_after_s):
                 lost.append(job)
         return _name(launchpad, lost)
+
+    def _share(
+        self,
+        launchpad: LaunchPad,
+        launch: dict[str, Any],
+        sign: tuple[Any, ...],
+        silent_s: float,
+    ) -> float:
+        """Return the longest silence that any watch has counted, and tell it others."""
+        told = launch.get(SILENCE) or {}
+        # Counts of one and the same time: the longer one holds, never their sum.
+        told_s = float(told["seconds"]) if told.get("sign") == str(sign) else 0.0
+        if silent_s > told_s and silent_s >= self._longest_step_s:  # else it may live
+            change = {SILENCE: {"sign": str(sign), "seconds": silent_s}}
+            query = {"launch_id": launch["launch_id"], "state": "RUNNING"}
+            launchpad.launches.update_one(query, {"$set": change})
+        return max(silent_s, told_s)
 
 
 def find_lost_jobs(launchpad: LaunchPad, *, lost_after_s: float) -> list[LostJob]:

@@ -180,10 +180,10 @@ def _suspects(launchpad: LaunchPad) -> Iterator[Suspect]:
         is_torn = last.startswith(LAST_CHANCE)
         is_over = last.startswith(QUARANTINED)
         was_lost = any(re.search(_IS_LOSS, note) for note in notes.values())
-        if launch_id in failed[fw_id]["launches"] and (
-            is_torn or (is_over and was_lost)
-        ):
-            had_it = any(note.startswith(LAST_CHANCE) for note in notes.values())
+        if launch_id not in failed[fw_id]["launches"]:
+            continue  # it runs by now, or has ended
+        had_it = any(note.startswith(LAST_CHANCE) for note in notes.values())
+        if is_torn or (is_over and (was_lost or had_it)):
             name = failed[fw_id]["name"]
             yield Suspect(fw_id, launch_id, name, may_try=is_torn or not had_it)
 
