@@ -1,11 +1,7 @@
 """The transformer beside the bundled autoencoder: the same rows, limits and judges.
 
-``WYCKFLOW_TRANSFORMER`` names the file of a transformer that learned from
-``mp20_biternary_train``, as the bundled model did, and ``WYCKFLOW_DATA`` the folder of
-the data. To make one::
-
-    echo 'model: transformer' > options.yaml
-    wyckflow train mp20_biternary_train.npz --config options.yaml -o transformer.npz
+Both learned from ``mp20_biternary_train``; ``WYCKFLOW_DATA`` names the folder of the
+data, and ``WYCKFLOW_TRANSFORMER`` the file of another transformer than the bundled one.
 
 ``--ablation`` measures something else, and needs the folder alone: what shuffled sites
 and equivalent descriptions are worth, on small networks trained here for a moment.
@@ -34,7 +30,7 @@ from generator import LEAST_GROUP, WINDOW_ENERGY, WINDOW_GAP, hit_flags
 from wyckflow.crystal.keys import canonical_keys, unpack_genes
 from wyckflow.makers._ranking import load_predicted_hull, measure_distances
 from wyckflow.ml.codec.sites import tensorise_codes
-from wyckflow.ml.model_file import bundled_model_path
+from wyckflow.ml.model_file import BUNDLED_TRANSFORMER, bundled_model_path
 from wyckflow.ml.mpvae.generator import MultiPropertyVAE
 from wyckflow.ml.mpvae.limits import DecodingLimits
 from wyckflow.ml.sampling.draw import Draw
@@ -66,12 +62,13 @@ PUBLISHED_DIVERGENCE = 2.0
 def models() -> dict[str, AnyGenerator]:
     """Load both; nothing if the transformer or the data are not named."""
     torch.set_num_threads(1)
-    named = os.environ.get("WYCKFLOW_TRANSFORMER")
-    if not named or not os.environ.get("WYCKFLOW_DATA"):
-        print("left out: needs WYCKFLOW_TRANSFORMER and WYCKFLOW_DATA")
+    if not os.environ.get("WYCKFLOW_DATA"):
+        print("left out: needs WYCKFLOW_DATA, the folder of the public data")
         return {}
+    named = os.environ.get("WYCKFLOW_TRANSFORMER")
+    file = Path(named) if named else bundled_model_path(BUNDLED_TRANSFORMER)
     bundled = MultiPropertyVAE.load(bundled_model_path())
-    transformer = WyckoffTransformer.load(Path(named))
+    transformer = WyckoffTransformer.load(file)
     if transformer.predictor is None:
         transformer.adopt_predictor(bundled)
     return {"transformer": transformer, "autoencoder": bundled}
