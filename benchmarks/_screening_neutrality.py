@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from _bench import Record, make_record
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.screening.composition import Compositions
 from wyckflow.screening.neutrality import NeutralityRule, OxidationStates, are_neutral
 

@@ -28,7 +28,7 @@ from _bench import Record, make_record, run_script
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import ServerError
 from wyckflow.store.candidates.builder import CANDIDATES, new_candidate

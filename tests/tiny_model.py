@@ -6,7 +6,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.crystal.gene import WyckoffGene
 
 sys.path.insert(0, str(Path(__file__).parent / "ml"))

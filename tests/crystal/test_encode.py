@@ -18,9 +18,9 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from wyckflow.crystal import encode
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal.cell import Refusal, RefusalReason, cell_volume, make_cell
 from wyckflow.crystal.cif import parse_cif
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal.encode import (
     EncodedStructure,
     Engine,

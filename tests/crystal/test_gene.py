@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from wyckflow.crystal import WyckoffGene, WyckoffSite
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, ELECTRONEGATIVITIES
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, ELECTRONEGATIVITIES
 from wyckflow.crystal.tables import load_space_group
 from wyckflow.errors import GeneError, UnknownWyckoffLetterError
 

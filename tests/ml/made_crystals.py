@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
 from wyckflow.crystal.dataset._arrays import RowArrays
 from wyckflow.crystal.dataset.metadata import DatasetMetadata
 from wyckflow.crystal.dataset.table import Dataset
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.crystal.encode import Engine
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.tables import WYCKOFF_LETTERS

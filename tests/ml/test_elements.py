@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Element
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.ml import elements
 from wyckflow.ml.elements import ELEMENT_FEATURES, element_features
 

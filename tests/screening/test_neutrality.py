@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.errors import GeneError, ScreenError
 from wyckflow.schemas.screening import Verdict
 from wyckflow.screening.composition import Compositions

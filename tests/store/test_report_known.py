@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import pack_genes
 from wyckflow.errors import DatasetError

@@ -54,7 +54,7 @@ def find(element, name):
 
 
 def test_every_element_that_chgnet_knows_has_a_start_and_no_other():
-    from wyckflow.crystal._elements import SYMBOLS
+    from wyckflow.crystal.elements import SYMBOLS
     from wyckflow.relax.potential import SUPPORTED_ATOMIC_NUMBERS
 
     known = {SYMBOLS[number - 1] for number in SUPPORTED_ATOMIC_NUMBERS}

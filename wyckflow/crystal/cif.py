@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
 from wyckflow.crystal.cell import Cell, Refusal, RefusalReason, cell_from_structure
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

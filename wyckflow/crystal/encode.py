@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
 from wyckflow.crystal._symmetry import Engine, Symmetry, find_symmetry
 from wyckflow.crystal.cell import (
     Cell,
@@ -23,6 +22,7 @@ from wyckflow.crystal.cell import (
     check_cell,
     make_cell,
 )
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene, WyckoffSite
 from wyckflow.crystal.tables import TRANSLATION_DENOMINATOR, WYCKOFF_LETTERS
 from wyckflow.errors import GeneError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
 from wyckflow.crystal.keys import LETTER_BITS, canonical_keys
 from wyckflow.crystal.tables import ENANTIOMORPHS, N_SPACE_GROUPS, load_space_group
 from wyckflow.errors import GeneError, nearest_name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import FORMULA_RANKS
+from wyckflow.crystal.elements import FORMULA_RANKS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.tables import (
     ENANTIOMORPHS,

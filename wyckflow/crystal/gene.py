@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from wyckflow.crystal._elements import FORMULA_RANKS, SYMBOLS, reduced_formula
 from wyckflow.crystal._notation import FORM, read_label, read_text, write_text
+from wyckflow.crystal.elements import FORMULA_RANKS, SYMBOLS, reduced_formula
 from wyckflow.crystal.tables import WYCKOFF_LETTERS, load_space_group
 from wyckflow.errors import GeneError, nearest_name
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.tables import (
     ENANTIOMORPHS,

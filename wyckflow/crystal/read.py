@@ -6,7 +6,6 @@ import json
 import warnings
 from typing import Any
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
 from wyckflow.crystal.cell import (
     Cell,
     Refusal,
@@ -16,6 +15,7 @@ from wyckflow.crystal.cell import (
     make_cell,
 )
 from wyckflow.crystal.cif import first_line, parse_cif
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 
 
 def parse_structure(text: str) -> Cell | Refusal:

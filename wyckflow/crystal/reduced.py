@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal._geometry import (
     ROUNDING,
     cell_from_metric,
@@ -21,6 +20,7 @@ from wyckflow.crystal._geometry import (
     shortest_contact,
     symmetric_metric,
 )
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.tables import CrystalSystem
 from wyckflow.errors import StructureError

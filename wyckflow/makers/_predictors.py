@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.errors import ModelError
 from wyckflow.schemas.model import ModelDoc
 from wyckflow.schemas.prediction import PredictionRefusal

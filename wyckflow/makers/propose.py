@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from jobflow import Maker
 
-from wyckflow.crystal._elements import reduced_formula
+from wyckflow.crystal.elements import reduced_formula
 from wyckflow.crystal.enumeration import (
     EnumerationLimits,
     check_composition,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.reduced import ReducedStructure
 from wyckflow.relax.contract import RelaxOptions

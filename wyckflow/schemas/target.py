@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.tables import CrystalSystem, crystal_system_of
 from wyckflow.errors import TargetError, nearest_name
 

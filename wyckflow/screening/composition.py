@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
 from wyckflow.errors import GeneError, nearest_name
 
 if TYPE_CHECKING:

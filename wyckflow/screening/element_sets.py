@@ -29,7 +29,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

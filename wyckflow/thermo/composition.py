@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS, reduced_formula
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS, reduced_formula
 from wyckflow.errors import ReferenceDataError, nearest_name
 
 if TYPE_CHECKING:

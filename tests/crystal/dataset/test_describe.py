@@ -60,7 +60,7 @@ def test_properties_are_summarised_over_the_rows_that_have_them(dataset):
 
 @pytest.mark.parametrize("element", COLUMNS)
 def test_elements_are_at_their_place_in_the_periodic_table(element):
-    from wyckflow.crystal._elements import ATOMIC_NUMBERS
+    from wyckflow.crystal.elements import ATOMIC_NUMBERS
 
     place = _place_in_table(ATOMIC_NUMBERS[element])
     assert place == (COLUMNS[element], ROWS[element])

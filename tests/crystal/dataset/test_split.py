@@ -7,11 +7,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal.dataset._arrays import RowArrays
 from wyckflow.crystal.dataset.metadata import PARTS, DatasetMetadata, Part
 from wyckflow.crystal.dataset.split import GroupBy, group_names, split_dataset
 from wyckflow.crystal.dataset.table import Dataset
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal.encode import Engine
 from wyckflow.crystal.equivalence import canonical_gene
 from wyckflow.crystal.gene import WyckoffGene

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
 from wyckflow.crystal.dataset._arrays import RowArrays, join_rows
 from wyckflow.crystal.dataset.metadata import DatasetMetadata
 from wyckflow.crystal.dataset.split import split_dataset
 from wyckflow.crystal.dataset.table import Dataset, load_dataset
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.crystal.encode import Engine, encode_structure
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import gene_ids, pack_genes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import TrainingError
 from wyckflow.ml.codec.sites import tensorise_genes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import TrainingError
 from wyckflow.ml.forward.composition import CompositionRepresentation, count_atoms

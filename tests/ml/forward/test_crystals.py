@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import canonical_keys, pack_genes
 from wyckflow.crystal.tables import WYCKOFF_LETTERS, NormalizerKind, load_space_group

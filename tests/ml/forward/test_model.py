@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import unpack_genes
 from wyckflow.errors import CheckpointError, ModelError, TrainingError

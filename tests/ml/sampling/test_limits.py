@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.errors import TargetError
 from wyckflow.ml.sampling.limits import limit_decoding
 from wyckflow.schemas.target import PAPER_TARGET, Target

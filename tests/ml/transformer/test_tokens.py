@@ -43,7 +43,7 @@ def symbols_of(tokens, row):
 
 
 def test_the_tokens_of_a_gene_are_those_of_the_crystal_tables(random_genes):
-    from wyckflow.crystal._elements import ATOMIC_NUMBERS
+    from wyckflow.crystal.elements import ATOMIC_NUMBERS
 
     tokens = GeneTokens.from_sites(tensorise_genes(random_genes))
     for row, gene in enumerate(random_genes):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Element
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.tables import load_space_group
 from wyckflow.screening.element_sets import ELEMENT_SETS

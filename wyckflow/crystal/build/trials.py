@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
 from wyckflow.crystal.build._gene_check import GeneCheck, first_with_gene
 from wyckflow.crystal.build._outcome import BuildOutcome, Fault
 from wyckflow.crystal.build.sampler import (
@@ -26,6 +25,7 @@ from wyckflow.crystal.build.sampler import (
 )
 from wyckflow.crystal.build.volumes import load_atomic_volumes
 from wyckflow.crystal.cell import LAST_SUPPORTED_ATOMIC_NUMBER
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.crystal.encode import Engine
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.reduced import ReducedStructure

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ELECTRONEGATIVITIES
+from wyckflow.crystal.elements import ELECTRONEGATIVITIES
 from wyckflow.errors import DatasetError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
 from wyckflow.crystal.cell import Refusal
 from wyckflow.crystal.dataset._arrays import RowArrays, pack_arrays
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.crystal.encode import EncodedStructure, Engine, encode_structure
 from wyckflow.crystal.read import parse_structure
 from wyckflow.crystal.tables import WYCKOFF_LETTERS

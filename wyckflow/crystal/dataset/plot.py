@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import SYMBOLS
 from wyckflow.crystal.cell import LAST_SUPPORTED_ATOMIC_NUMBER
 from wyckflow.crystal.dataset.column import PROPERTY_BY_NAME
 from wyckflow.crystal.dataset.describe import atoms_of_primitive_cells, describe_dataset
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.tables import N_SPACE_GROUPS, load_space_group
 from wyckflow.errors import ConfigurationError, DatasetError
 

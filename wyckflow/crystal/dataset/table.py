@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pydantic import ValidationError
 
-from wyckflow.crystal._elements import SYMBOLS
 from wyckflow.crystal.dataset._arrays import RowArrays, pack_arrays
 from wyckflow.crystal.dataset.metadata import (
     FORMAT_VERSION,
@@ -26,6 +25,7 @@ from wyckflow.crystal.dataset.metadata import (
     Part,
     SplitInfo,
 )
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import LETTER_BITS, canonical_keys
 from wyckflow.crystal.tables import WYCKOFF_LETTERS

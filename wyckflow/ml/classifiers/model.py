@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.errors import CheckpointError, TrainingError
 from wyckflow.ml.checkpoint import (
     Checkpoint,

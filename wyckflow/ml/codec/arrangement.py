@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, FORMULA_RANKS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, FORMULA_RANKS
 from wyckflow.crystal.keys import LETTER_BITS
 from wyckflow.errors import GeneError
 from wyckflow.ml.codec.tables import load_position_tables

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import torch
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.errors import ModelError, TrainingError
 from wyckflow.ml.forward.config import ForwardConfig
 from wyckflow.ml.forward.crystals import count_cosets, move

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal.tables import N_SPACE_GROUPS
 from wyckflow.errors import GeneError, nearest_name
 from wyckflow.ml.codec.arrangement import MAX_SPECIES

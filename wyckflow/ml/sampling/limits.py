@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.errors import GeneError, TargetError
 from wyckflow.ml.codec.arrangement import MAX_SPECIES
 from wyckflow.ml.mpvae.limits import DEFAULT_MAX_ATOMS, DecodingLimits

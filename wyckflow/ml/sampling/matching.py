@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.crystal.tables import load_space_group
 from wyckflow.errors import ModelError, TargetError, nearest_name
 from wyckflow.schemas.target import Window

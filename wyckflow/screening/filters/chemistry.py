@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.errors import ScreenError, nearest_name
 from wyckflow.screening.composition import N_ATOMIC_NUMBERS
 from wyckflow.screening.element_sets import ELEMENT_SETS

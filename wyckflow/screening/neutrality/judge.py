@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.schemas.screening import Judgement, Verdict
 from wyckflow.screening.composition import Compositions
 from wyckflow.screening.neutrality.balance import Balance

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
 from wyckflow.screening.composition import N_ATOMIC_NUMBERS
 from wyckflow.screening.neutrality.sums import (
     add_states,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from wyckflow.crystal._elements import ELECTRONEGATIVITIES
+from wyckflow.crystal.elements import ELECTRONEGATIVITIES
 from wyckflow.crystal.keys import (
     LETTER_BITS,
     anonymous_keys,

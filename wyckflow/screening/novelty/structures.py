@@ -86,7 +86,7 @@ def find_known_structures(
     """
     from pymatgen.analysis.structure_matcher import StructureMatcher
 
-    from wyckflow.crystal._elements import reduced_formula
+    from wyckflow.crystal.elements import reduced_formula
 
     tolerances = tolerances or MatchTolerances()
     matcher = StructureMatcher(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.errors import ModelError
 from wyckflow.ml.memory import memory_from_arrays
 from wyckflow.schemas.report import GeneSet, LatentPoints

@@ -9,7 +9,7 @@ import numpy as np
 from monty.json import MontyDecoder
 from pymongo.errors import PyMongoError
 
-from wyckflow.crystal._elements import SYMBOLS
+from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.crystal.keys import LETTER_BITS, gene_ids, unpack_genes
 from wyckflow.errors import BandsError, DocumentError
 from wyckflow.makers._identity import job_uuid

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import ATOMIC_NUMBERS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.schemas.report import Analogue, HullDistanceSet
 from wyckflow.thermo.bundled import (
     HULL_POINT_PREFIX,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal._elements import SYMBOLS, reduced_formula
+from wyckflow.crystal.elements import SYMBOLS, reduced_formula
 from wyckflow.errors import ReferenceDataError
 from wyckflow.thermo.composition import Compositions, symbols_of
 from wyckflow.thermo.entry import EnergyKind, ReferenceEntry
