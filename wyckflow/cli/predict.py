@@ -160,11 +160,11 @@ def _load(
     model: str, project: Path | None, n_descriptions: int | None
 ) -> PropertyPredictor:
     """Open a model from wherever it is."""
-    from wyckflow.ml.model_file import BUNDLED
+    from wyckflow.ml.model_file import BUNDLED_MODELS
 
     here = WyckflowSettings.load()
     source: Any = model
-    if model != BUNDLED and not Path(model).is_file():
+    if model not in BUNDLED_MODELS and not Path(model).is_file():
         from wyckflow.store.models import fetch_model
         from wyckflow.store.project import load_project
 

@@ -230,7 +230,7 @@ def _ask_generator(
 ) -> PropertyPredictor:
     """Ask the networks beside a generator, which read genes."""
     from wyckflow.ml.kinds import name_predictor
-    from wyckflow.ml.model_file import BUNDLED
+    from wyckflow.ml.model_file import BUNDLED_MODELS
 
     checkpoint = model.to_checkpoint()
     knows = np.array(model.memory.elements.any(axis=0))
@@ -243,7 +243,7 @@ def _ask_generator(
         predicted_from=GENE_ALONE,
         needs_cells=False,
         scale=BUNDLED_SCALE
-        if name == BUNDLED
+        if name in BUNDLED_MODELS
         else _name_scale(checkpoint.info.dataset_ids),
         properties=model.property_names,
         knows=knows,
