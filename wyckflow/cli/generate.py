@@ -73,7 +73,10 @@ def generate(
         bool, typer.Option("--paper", help="The target of the WyCryst+ paper.")
     ] = False,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="'bundled', 'bundled-transformer', or a file.")
+        str,
+        typer.Option(
+            "--model", "-m", help="'bundled', 'bundled-transformer', or a file."
+        ),
     ] = "bundled",
     method: Annotated[
         Method,

@@ -114,8 +114,8 @@ class CampaignSpec(_Strict):
     )
     model: str = Field(
         default="bundled",
-        description="Generator: 'bundled', 'bundled-transformer', a file, or the name of a "
-        "registered model.",
+        description="Generator: 'bundled', 'bundled-transformer', a file, or "
+        "the name of a registered model.",
     )
     n_genes: int = Field(
         default=1000, ge=1, le=MOST_GENES, description="Genes per round."
