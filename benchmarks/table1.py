@@ -263,6 +263,7 @@ def read_cases(
 def show(cases: Cases, columns: Sequence[Column]) -> list[Record]:
     """Print the table, what augmentation does, and the ratios; return the records."""
     _show_errors(cases, columns)
+    _show_ensembles(cases, columns)
     _show_augmentation(cases, columns)
     return _compare(cases, columns)
 
@@ -305,6 +306,30 @@ def _write(cases: list[Case]) -> str:
     errors = [case["mae"] for case in cases]
     spread = f" ± {np.std(errors, ddof=1):.2g}" if len(errors) > 1 else ""
     return f"{np.mean(errors):.4g}{spread}"
+
+
+def _show_ensembles(cases: Cases, columns: Sequence[Column]) -> None:
+    """Print the error of the mean of the predictions of all seeds."""
+    table = Table(title="error of the mean prediction of all seeds", box=None)
+    table.add_column("model")
+    for column in columns:
+        table.add_column(column.name, justify="right")
+    for row in ROWS:
+        done = [cases.get((row.name, column.name), []) for column in columns]
+        if max(len(some) for some in done) > 1:
+            pairs = zip(done, columns, strict=True)
+            table.add_row(row.name, *(_measure_mean(*pair) for pair in pairs))
+    if table.row_count:
+        out.print(table)
+
+
+def _measure_mean(cases: list[Case], column: Column) -> str:
+    if len(cases) < 2:  # noqa: PLR2004 (one alone is no mean)
+        return "-"
+    truth = _rows(column)[1].properties[column.column] * column.factor
+    predicted = np.mean([case["predicted"] for case in cases], axis=0)
+    error = np.abs(predicted - truth[np.isfinite(truth)]).mean()
+    return f"{error:.4g} ({len(cases)})"
 
 
 def _show_augmentation(cases: Cases, columns: Sequence[Column]) -> None:
