@@ -74,6 +74,7 @@ def main() -> int:
         return 0
     train_all(rows, columns, options)
     cases = read_cases(options.work, ROWS, columns, options)
+    show_ensembles(cases, columns)
     records = show(cases, columns)
     if options.figure:
         from _table1_figure import draw_table
@@ -263,7 +264,6 @@ def read_cases(
 def show(cases: Cases, columns: Sequence[Column]) -> list[Record]:
     """Print the table, what augmentation does, and the ratios; return the records."""
     _show_errors(cases, columns)
-    _show_ensembles(cases, columns)
     _show_augmentation(cases, columns)
     return _compare(cases, columns)
 
@@ -308,7 +308,7 @@ def _write(cases: list[Case]) -> str:
     return f"{np.mean(errors):.4g}{spread}"
 
 
-def _show_ensembles(cases: Cases, columns: Sequence[Column]) -> None:
+def show_ensembles(cases: Cases, columns: Sequence[Column]) -> None:
     """Print the error of the mean of the predictions of all seeds."""
     table = Table(title="error of the mean prediction of all seeds", box=None)
     table.add_column("model")

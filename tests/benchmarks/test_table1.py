@@ -65,6 +65,15 @@ def test_the_effect_of_augmentation_is_that_of_the_same_seeds(table1, capsys):
     assert "-4.0" in printed  # FTCP+ of the paper, bulk modulus
 
 
+def test_the_mean_prediction_of_two_seeds_is_measured(table1, capsys):
+    (column,) = table1.MADE
+    truth = table1.load_columns(column)[1].properties[column.column]
+    above, below = truth + 3, truth - 1
+    cases = [{"predicted": list(values)} for values in (above, below)]
+    table1.show_ensembles({("graph", column.name): cases}, table1.MADE)
+    assert "1 (2)" in capsys.readouterr().out
+
+
 def test_a_finished_training_is_not_repeated(table1, monkeypatch, tmp_path, capsys):
     words = ("--quick", "--only", "composition", "--work", tmp_path)
     assert run(table1, monkeypatch, *words, "--json", tmp_path / "r.json") == 0
