@@ -13,6 +13,7 @@ are smaller.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -49,7 +50,7 @@ class WycrystSizes(ConvolutionSizes):
     )
 
 
-class ArrayRepresentation:
+class ArrayRepresentation(ABC):
     """What the representations of one column per element have in common.
 
     Parameters
@@ -72,9 +73,9 @@ class ArrayRepresentation:
         return self.limits["n_columns"]
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Rows and channels that the network reads."""
-        raise NotImplementedError
 
     def needed(self, crystals: Crystals) -> dict[str, NDArray[np.int64]]:
         """Return by option how much of it each crystal needs, (n,) each."""
@@ -136,9 +137,9 @@ class ArrayRepresentation:
         group = torch.from_numpy(crystals.space_group_numbers)
         return torch.from_numpy(self.encode(crystals)), group
 
+    @abstractmethod
     def encode(self, crystals: Crystals) -> NDArray[np.float32]:
         """Write crystals as arrays (n, rows, channels)."""
-        raise NotImplementedError
 
     def network(self, n_outputs: int) -> nn.Module:
         """Return a network with fresh weights."""
