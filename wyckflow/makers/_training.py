@@ -51,6 +51,31 @@ class Trainable(Protocol):
         ...
 
 
+def prepare_training(
+    datasets: Sequence[str | Path], test: Sequence[str | Path]
+) -> tuple[list[Dataset], dict[str, Dataset], str]:
+    """Read what a job learns from; return it, the test rows by name, and the device.
+
+    Parameters
+    ----------
+    datasets, test
+        Files on the worker.
+    """
+    from pathlib import Path
+
+    import torch
+
+    from wyckflow.crystal.dataset.table import load_dataset
+    from wyckflow.relax.potential import resolve_device
+    from wyckflow.settings import WyckflowSettings
+
+    here = WyckflowSettings.load()
+    torch.set_num_threads(here.threads)
+    known = [load_dataset(Path(path)) for path in datasets]
+    unseen = {Path(path).stem: load_dataset(Path(path)) for path in test}
+    return known, unseen, resolve_device(here.device)
+
+
 def train_model(
     model: Trainable,
     datasets: Sequence[Dataset],

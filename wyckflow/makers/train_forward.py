@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 (jobflow reads the annotation)
 from typing import TYPE_CHECKING, Any
 
 from jobflow import Maker
 
 from wyckflow.errors import TrainingError
 from wyckflow.makers._job import wyckflow_job
-from wyckflow.makers._training import measure_predictions, scratch_folder, train_model
+from wyckflow.makers._training import (
+    measure_predictions,
+    prepare_training,
+    scratch_folder,
+    train_model,
+)
 from wyckflow.schemas.training import Figure, TrainingDoc
 
 if TYPE_CHECKING:
@@ -61,19 +66,13 @@ class TrainForwardMaker(Maker):
         test
             Datasets that no choice has seen.
         """
-        import torch
-
-        from wyckflow.crystal.dataset.table import load_dataset
         from wyckflow.ml.forward.model import ForwardModel
-        from wyckflow.relax.potential import resolve_device
         from wyckflow.settings import WyckflowSettings
 
-        here = WyckflowSettings.load()
-        torch.set_num_threads(here.threads)
-        known = [load_dataset(Path(path)) for path in datasets]
-        unseen = {Path(path).stem: load_dataset(Path(path)) for path in test}
-        model = ForwardModel(self._config(), device=resolve_device(here.device))
-        folder = scratch_folder(here.scratch_folder(), "forward", model, known)
+        known, unseen, device = prepare_training(datasets, test)
+        model = ForwardModel(self._config(), device=device)
+        scratch = WyckflowSettings.load().scratch_folder()
+        folder = scratch_folder(scratch, "forward", model, known)
         return self.train(model, known, unseen, folder=folder)
 
     def train(
