@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Record = dict[str, Any]
+Case = dict[str, Any]
+"""What came out of one training; under ``config`` are the options that it had."""
+
+
+def read_case(path: Path, story: dict[str, Any]) -> Case | None:
+    """Return a training that was kept in a file, if it was one with these options."""
+    if not path.exists():
+        return None
+    case = json.loads(path.read_text())
+    return case if case["config"] == story else None
+
+
+def keep_case(path: Path, story: dict[str, Any], case: Case) -> None:
+    """Keep a finished training; the file is there whole or not at all."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps({"config": story, **case}))
+    draft.replace(path)
 
 
 def run_script(summary: str, *parts: Callable[[bool], list[Record]]) -> int:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from _bench import Record, make_record
+from _bench import Case, Record, keep_case, make_record, read_case
 from _table1_cases import (
     AFLOW,
     MADE,
@@ -57,7 +57,6 @@ PACKAGES = ("numpy", "torch")
 BEST_PUBLISHED = "CrabNet"
 
 out = Console(width=170, highlight=False, emoji=False)
-Case = dict[str, Any]
 Cases = dict[tuple[str, str], list[Case]]
 """Finished trainings by names of row and column, in order of their seeds."""
 
@@ -144,7 +143,7 @@ def train_all(
         path = _path(options.work, row, column, seed)
         config = make_config(row, column, seed, quick=options.quick)
         story = _tell(config)
-        if _read(path, story) is not None:
+        if read_case(path, story) is not None:
             continue
         left = 60 * (options.minutes or np.inf) - (time.monotonic() - begin)
         if left < 1.2 * longest.get(row.representation, 0) or left <= 0:
@@ -155,9 +154,7 @@ def train_all(
         folder.mkdir(exist_ok=True)
         case = train_one(ForwardModel(config), column, folder)
         longest[row.representation] = time.monotonic() - start
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps({"config": story, **case}))
-        draft.replace(path)
+        keep_case(path, story, case)
         shutil.rmtree(folder)
         out.print(
             f"{row.name}, {column.name}, seed {seed}: {case['mae']:.4g} {column.unit}, "
@@ -234,14 +231,6 @@ def _tell(config: ForwardConfig) -> dict[str, Any]:
     return config.model_dump(mode="json") | {"network": sizes}
 
 
-def _read(path: Path, story: dict[str, Any]) -> Case | None:
-    """Return a finished training, if it was one with these options."""
-    if not path.exists():
-        return None
-    case = json.loads(path.read_text())
-    return case if case["config"] == story else None
-
-
 def read_cases(
     work: Path,
     rows: Sequence[Row],
@@ -252,7 +241,7 @@ def read_cases(
     cases: Cases = {}
     for seed, column, row in _iter_trainings(rows, columns, options.seeds):
         config = make_config(row, column, seed, quick=options.quick)
-        case = _read(_path(work, row, column, seed), _tell(config))
+        case = read_case(_path(work, row, column, seed), _tell(config))
         if case is not None:
             cases.setdefault((row.name, column.name), []).append(case)
     return cases
