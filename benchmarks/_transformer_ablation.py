@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from wyckflow.crystal.dataset.table import Dataset
     from wyckflow.ml.codec.sites import SiteTensors
 
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 WAYS = {
     "both": (True, True),
     "one order": (False, True),
