@@ -21,7 +21,7 @@ from wyckflow.store.evidence.known import (
     pack_elements,
 )
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 # Known: rock salts, fluorites, and perovskites with titanium; see tiny_model.
 GENES = {

@@ -25,7 +25,7 @@ from wyckflow.store.evidence.remembered import find_remembered, recall_genes
 from wyckflow.store.evidence.sample import GeneSample, Sampler, sample_genes
 from wyckflow.thermo.bundled import load_bundled_reference
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 sys.path[:0] = [str(TESTS), str(TESTS / "report")]
 
 GENES = [f"225 {metal}:a {other}:b" for metal in ("Na", "K", "Li") for other in "OS"]

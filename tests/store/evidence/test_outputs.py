@@ -13,7 +13,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.electronic_structure.bandstructure import BandStructureSymmLine
 from pymatgen.electronic_structure.core import Spin
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "report"))
 
 pytestmark = pytest.mark.mongo
 CELL = Lattice.cubic(5.6)
