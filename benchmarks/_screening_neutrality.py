@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from _bench import Record, make_record
 
+from wyckflow.crystal.composition import Compositions
 from wyckflow.crystal.elements import SYMBOLS
-from wyckflow.screening.composition import Compositions
 from wyckflow.screening.neutrality import NeutralityRule, OxidationStates, are_neutral
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wyckflow.crystal.composition import Compositions
 from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.errors import GeneError, ScreenError
 from wyckflow.schemas.screening import Verdict
-from wyckflow.screening.composition import Compositions
 from wyckflow.screening.neutrality import (
     NeutralityRule,
     OxidationStates,

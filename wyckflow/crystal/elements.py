@@ -34,6 +34,8 @@ ELECTRONEGATIVITIES: Final[dict[str, float]] = {
 
 SYMBOLS: Final = tuple(ELECTRONEGATIVITIES)
 ATOMIC_NUMBERS: Final = {symbol: number for number, symbol in enumerate(SYMBOLS, 1)}
+N_ATOMIC_NUMBERS: Final = len(SYMBOLS) + 1
+"""Length of a table by atomic number, whose first entry stands for no element."""
 
 # The place of an element in a formula: cations first, symbols break a tie.
 FORMULA_RANKS: Final = {

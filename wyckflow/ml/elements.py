@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal.elements import SYMBOLS
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS, SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-N_ATOMIC_NUMBERS: Final = len(SYMBOLS) + 1
-"""Rows of every table by atomic number; row 0 stands for no atom."""
 
 _BLOCKS: Final = "spdf"
 

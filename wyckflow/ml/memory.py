@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.crystal.keys import find_keys
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
+from wyckflow.crystal.composition import Compositions
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.crystal.keys import LETTER_BITS, canonical_keys, pack_genes, unpack_genes
 from wyckflow.crystal.tables import N_SPACE_GROUPS, WYCKOFF_LETTERS, load_space_group
-from wyckflow.screening.composition import N_ATOMIC_NUMBERS, Compositions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

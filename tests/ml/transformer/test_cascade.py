@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import unpack_genes
 from wyckflow.crystal.tables import load_space_group
 from wyckflow.errors import GeneError
 from wyckflow.ml.codec.sites import tensorise_codes, tensorise_genes
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.mpvae.limits import DecodingLimits
 from wyckflow.ml.transformer.cascade import Draw, Walk, draw_groups
 from wyckflow.ml.transformer.choices import (

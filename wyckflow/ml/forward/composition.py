@@ -10,7 +10,6 @@ by share and by what the network finds important feeds a residual head.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional
 
+from wyckflow.crystal.composition import Compositions
 from wyckflow.ml.mpvae.heads import PropertyHead
 from wyckflow.ml.mpvae.layers import AttentionBlock, ElementTable
 
@@ -56,26 +56,6 @@ class CompositionSizes(BaseModel):
         return self
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Compositions:
-    """Compositions of ``n`` crystals with up to ``k`` elements, by atomic number.
-
-    Attributes
-    ----------
-    atomic_numbers
-        (n, k), 0 where there is no further element.
-    shares
-        Share of the atoms (n, k).
-    """
-
-    atomic_numbers: NDArray[np.int64]
-    shares: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        """Return the number of crystals."""
-        return len(self.atomic_numbers)
-
-
 class CompositionRepresentation:
     """Elements and their shares; the same for every description.
 
@@ -101,7 +81,7 @@ class CompositionRepresentation:
             Any.
         """
         sites = crystals.sites
-        return count_atoms(sites.atomic_number, sites.multiplicity)
+        return Compositions.from_sites(sites.atomic_number, sites.multiplicity)
 
     def batch(
         self,
@@ -120,11 +100,11 @@ class CompositionRepresentation:
         rng
             Draws a description where there are several.
         """
-        numbers = prepared.atomic_numbers[rows]
-        longest = max(int((numbers > 0).sum(1).max(initial=1)), 1)
+        some = prepared.take(rows)
+        longest = int(some.n_elements.max(initial=1))
         return (
-            torch.from_numpy(numbers[:, :longest]),
-            torch.from_numpy(prepared.shares[rows, :longest]),
+            torch.from_numpy(some.atomic_numbers[:, :longest].astype(np.int64)),
+            torch.from_numpy(some.shares[:, :longest].astype(np.float32)),
         )
 
     def network(self, n_outputs: int) -> nn.Module:
@@ -134,34 +114,6 @@ class CompositionRepresentation:
     def to(self, batch: tuple[Tensor, Tensor], device: str) -> tuple[Tensor, Tensor]:
         """Return a batch on another device."""
         return batch[0].to(device), batch[1].to(device)
-
-
-def count_atoms(
-    atomic_numbers: NDArray[np.int64], multiplicities: NDArray[np.int64]
-) -> Compositions:
-    """Add up the sites of each element.
-
-    Parameters
-    ----------
-    atomic_numbers
-        Of every site (n, L), 0 where there is none.
-    multiplicities
-        Its atoms (n, L).
-    """
-    order = np.argsort(atomic_numbers, axis=1, kind="stable")[:, ::-1]
-    numbers = np.take_along_axis(atomic_numbers, order, 1)
-    atoms = np.take_along_axis(multiplicities, order, 1)
-    is_new = np.diff(numbers, axis=1, prepend=-1) != 0
-    is_new &= numbers > 0
-    place = np.maximum(np.cumsum(is_new, axis=1) - 1, 0)
-    n_elements = max(int(is_new.sum(1).max(initial=1)), 1)
-    rows = np.broadcast_to(np.arange(len(numbers))[:, None], numbers.shape)
-    totals = np.zeros((len(numbers), n_elements))
-    np.add.at(totals, (rows, place), np.where(numbers > 0, atoms, 0))
-    elements = np.zeros((len(numbers), n_elements), np.int64)
-    elements[rows[is_new], place[is_new]] = numbers[is_new]
-    shares = totals / totals.sum(1, keepdims=True)
-    return Compositions(elements, shares.astype(np.float32))
 
 
 class CompositionNetwork(nn.Module):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.errors import TrainingError
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.forward.crystals import crystals_from_dataset, join_crystals
 from wyckflow.ml.training.rows import MIN_ROWS, Scaler, gather_rows
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import nn
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.crystal.tables import N_SPACE_GROUPS
 from wyckflow.ml.codec.arrangement import MAX_SPECIES, N_FLAGS
 from wyckflow.ml.codec.tables import N_LETTERS
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.mpvae.layers import (
     AttentionBlock,
     ElementTable,

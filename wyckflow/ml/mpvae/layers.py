@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.codec.arrangement import MAX_SPECIES
 from wyckflow.ml.codec.tables import N_LETTERS, load_position_tables
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS, element_features
+from wyckflow.ml.elements import element_features
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, N_ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.crystal.tables import N_SPACE_GROUPS
 from wyckflow.errors import GeneError, nearest_name
 from wyckflow.ml.codec.arrangement import MAX_SPECIES
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.errors import TrainingError, nearest_name
 from wyckflow.ml.codec.sites import SiteTensors, tensorise_codes
 
@@ -114,8 +115,6 @@ class TrainingRows:
     @property
     def known_elements(self) -> NDArray[np.bool_]:
         """Atomic numbers that are learned from (119,)."""
-        from wyckflow.ml.elements import N_ATOMIC_NUMBERS
-
         known = np.zeros(N_ATOMIC_NUMBERS, np.bool_)
         known[self.sites.atomic_number[self.training]] = True
         known[0] = False

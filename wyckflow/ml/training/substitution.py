@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.codec.tables import N_LETTERS, load_position_tables
-from wyckflow.ml.elements import ELEMENT_FEATURES, N_ATOMIC_NUMBERS, element_features
+from wyckflow.ml.elements import ELEMENT_FEATURES, element_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.errors import GeneError
 from wyckflow.ml.codec.arrangement import MAX_SPECIES
 from wyckflow.ml.codec.tables import load_position_tables
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.transformer.tokens import STOP, letters_by_symmetry, load_token_tables
 
 if TYPE_CHECKING:

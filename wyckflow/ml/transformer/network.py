@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.codec.tables import load_position_tables
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 from wyckflow.ml.mpvae.layers import AttentionBlock, ElementTable, GroupTable
 from wyckflow.ml.transformer.tokens import (
     MASKED_ENUMERATION,

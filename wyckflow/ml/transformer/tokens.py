@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.crystal.keys import LETTER_BITS
 from wyckflow.errors import GeneError
 from wyckflow.ml.codec.tables import load_position_tables
-from wyckflow.ml.elements import N_ATOMIC_NUMBERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from wyckflow.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
+from wyckflow.crystal.elements import ATOMIC_NUMBERS, N_ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.errors import ScreenError, nearest_name
-from wyckflow.screening.composition import N_ATOMIC_NUMBERS
 from wyckflow.screening.element_sets import ELEMENT_SETS
 from wyckflow.screening.filters._base import (
     CANNOT_JUDGE,

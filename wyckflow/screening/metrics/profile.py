@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.crystal.tables import N_SPACE_GROUPS, load_space_group
 from wyckflow.schemas.evaluation import Distribution
-from wyckflow.screening.composition import N_ATOMIC_NUMBERS
 from wyckflow.screening.metrics.distances import chi_squared, kolmogorov_smirnov
 from wyckflow.screening.neutrality import DEFAULT_RULE, find_neutrality
 from wyckflow.screening.neutrality.judge import Finding

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.screening.composition import N_ATOMIC_NUMBERS
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS
 from wyckflow.screening.neutrality.sums import (
     add_states,
     charges_of,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wyckflow.screening.composition import Compositions
+    from wyckflow.crystal.composition import Compositions
     from wyckflow.screening.neutrality.tables import ElementTable, States
 
 MOST_ENUMERATED: Final = 3

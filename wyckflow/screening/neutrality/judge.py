@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from wyckflow.crystal.composition import Compositions
 from wyckflow.crystal.elements import SYMBOLS
 from wyckflow.schemas.screening import Judgement, Verdict
-from wyckflow.screening.composition import Compositions
 from wyckflow.screening.neutrality.balance import Balance
 from wyckflow.screening.neutrality.published import (
     find_published_charges,

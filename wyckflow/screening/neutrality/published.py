@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.crystal.elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
-from wyckflow.screening.composition import N_ATOMIC_NUMBERS
+from wyckflow.crystal.elements import (
+    ATOMIC_NUMBERS,
+    FORMULA_RANKS,
+    N_ATOMIC_NUMBERS,
+    SYMBOLS,
+)
 from wyckflow.screening.neutrality.sums import (
     add_states,
     charges_of,
@@ -21,7 +25,7 @@ from wyckflow.screening.neutrality.tables import States, listed_states
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wyckflow.screening.composition import Compositions
+    from wyckflow.crystal.composition import Compositions
     from wyckflow.screening.neutrality.rule import OxidationStates, PublishedRule
 
 _FREE: Final = ATOMIC_NUMBERS["Te"]

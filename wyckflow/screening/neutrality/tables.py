@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from wyckflow.crystal.elements import SYMBOLS
-from wyckflow.screening.composition import N_ATOMIC_NUMBERS
+from wyckflow.crystal.elements import N_ATOMIC_NUMBERS, SYMBOLS
 from wyckflow.screening.neutrality.rule import OxidationStates
 
 if TYPE_CHECKING:

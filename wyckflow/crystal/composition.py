@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from wyckflow.crystal.elements import ATOMIC_NUMBERS, FORMULA_RANKS, SYMBOLS
+from wyckflow.crystal.elements import (
+    ATOMIC_NUMBERS,
+    FORMULA_RANKS,
+    N_ATOMIC_NUMBERS,
+    SYMBOLS,
+)
 from wyckflow.errors import GeneError, nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-N_ATOMIC_NUMBERS: Final = len(SYMBOLS) + 1
-"""Length of a table by atomic number, whose first entry stands for no element."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -43,6 +45,12 @@ class Compositions:
         """Number of different elements of each row."""
         n_elements: NDArray[np.int64] = (self.atomic_numbers > 0).sum(axis=1)
         return n_elements
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Share of each element in the atoms of its row."""
+        shares: NDArray[np.float64] = self.counts / self.counts.sum(1, keepdims=True)
+        return shares
 
     @classmethod
     def from_mappings(cls, mappings: Sequence[Mapping[str, int]]) -> Self:
