@@ -226,7 +226,7 @@ def test_options_say_which_kind_they_are_of():
         parse_training_config(
             {"model": "transformer", "generator": {"latent": 3}}, "These options"
         )
-    with pytest.raises(TrainingError, match=r"multiple of self\.n_heads"):
+    with pytest.raises(TrainingError, match=r"multiple of n_heads"):
         parse_training_config(
             {"model": "transformer", "generator": {"network": {"width": 9}}}, "These"
         )

@@ -21,10 +21,9 @@ from torch.nn import functional
 from wyckflow.crystal.composition import Compositions
 from wyckflow.ml.mpvae.heads import PropertyHead
 from wyckflow.ml.mpvae.layers import AttentionBlock, ElementTable
+from wyckflow.ml.sizes import check_heads
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -46,14 +45,7 @@ class CompositionSizes(BaseModel):
     head_width: int = Field(default=128, ge=8, description="Width of the head.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Share left out.")
 
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.width % self.n_heads:
-            raise ValueError(
-                f"{self.width=} is not a multiple of {self.n_heads=}; choose one that "
-                "is."
-            )
-        return self
+    _divides = model_validator(mode="after")(check_heads)
 
 
 class CompositionRepresentation:

@@ -13,6 +13,7 @@ from wyckflow.crystal.tables import NormalizerKind
 from wyckflow.ml.codec.arrangement import MAX_SPECIES, Arrangement, arrange_sites
 from wyckflow.ml.forward.wycryst import count_elements
 from wyckflow.ml.mpvae.model import PredictorNetwork
+from wyckflow.ml.sizes import check_heads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,14 +34,7 @@ class GeneSizes(BaseModel):
     n_heads: int = Field(default=4, ge=1, description="Attention heads.")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="Share left out.")
 
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.width % self.n_heads:
-            raise ValueError(
-                f"{self.width=} is not a multiple of {self.n_heads=}; choose one that "
-                "is."
-            )
-        return self
+    _divides = model_validator(mode="after")(check_heads)
 
 
 class GeneRepresentation:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from wyckflow.ml.sizes import check_heads
 
 
 class NetworkConfig(BaseModel):
@@ -35,11 +35,4 @@ class NetworkConfig(BaseModel):
         default=0.1, ge=0, lt=1, description="Share left out in the property heads."
     )
 
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.width % self.n_heads:
-            raise ValueError(
-                f"{self.width=} is not a multiple of {self.n_heads=}; choose one that "
-                "is."
-            )
-        return self
+    _divides = model_validator(mode="after")(check_heads)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from wyckflow.ml.sizes import check_heads
 from wyckflow.ml.training.config import (
     LoopConfig,
     PredictorConfig,
@@ -37,14 +38,7 @@ class TransformerNetworkConfig(BaseModel):
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Share left out.")
 
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.width % self.n_heads:
-            raise ValueError(
-                f"{self.width=} is not a multiple of {self.n_heads=}; choose one that "
-                "is."
-            )
-        return self
+    _divides = model_validator(mode="after")(check_heads)
 
 
 _LOOP: Final = LoopConfig(
