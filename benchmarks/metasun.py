@@ -15,25 +15,18 @@ What was relaxed is kept in the temporary folder, so that a stopped run goes on.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
-import tempfile
-import time
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from _bench import Record, make_record, run_script
 from _generator_rows import TRAIN, load_data
+from _relaxed_genes import QUANTILE, relax, wilson
 
-from wyckflow.crystal.cell import Refusal
-from wyckflow.crystal.encode import encode_structure
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import canonical_keys, key_genes, unpack_genes
 from wyckflow.makers._ranking import (
@@ -42,34 +35,26 @@ from wyckflow.makers._ranking import (
     measure_distances,
 )
 from wyckflow.makers.generate import load_generator
-from wyckflow.makers.hull import HullMaker
-from wyckflow.makers.relax import RelaxMaker
 from wyckflow.ml.ranker import load_bundled_ranker
-from wyckflow.schemas.structures import unpack_structures
 from wyckflow.screening.novelty import KnownGenes, judge_novelty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from _relaxed_genes import Row
     from numpy.typing import NDArray
 
     from wyckflow.ml.memory import Memory
-    from wyckflow.schemas.relaxation import RelaxationBatchDoc
-
-    Row = dict[str, Any]
 
 SEED = 0
 N_PROPOSED, PROPOSED_QUICK = 5_000, 200
 N_RELAXED, N_QUICK = 150, 6
-N_TRIALS = 6
 LIMITS = (0.1, 0.08, 0.0)  # eV/atom
 LEAST_SURPRISING = 0.3
-AT_ONCE = 25
 RANDOM, RANKED = "new, at random", "new, ranked"
 LIKELY = "new, the least surprising 30 %, ranked"
 RIVAL = {RANDOM: 0.549, RANKED: 0.629, LIKELY: 0.758}
 RIVAL_AS_DRAWN = 0.382
-QUANTILE = 1.96
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +94,7 @@ def measure(quick: bool) -> list[Record]:
     wanted = dict.fromkeys(
         gene for row in zip(*arms.values(), strict=True) for gene in row
     )
-    rows = relax([str(gene) for gene in wanted], proposed)
+    rows = relax([str(gene) for gene in wanted], proposed.identity)
     of_arms = {title: [rows[str(g)] for g in genes] for title, genes in arms.items()}
     for title, found in of_arms.items():
         report(title, found, proposed)
@@ -150,61 +135,6 @@ def choose(proposed: Proposed, n: int) -> dict[str, list[WyckoffGene]]:
         title: [proposed.genes[at] for at in chosen.tolist()]
         for title, chosen in places.items()
     }
-
-
-def relax(texts: Sequence[str], proposed: Proposed) -> dict[str, Row]:
-    """Relax what was not relaxed before; return what is known of each gene."""
-    maker, judge = RelaxMaker(n_trials=N_TRIALS), HullMaker()
-    own = (proposed.identity, maker.as_dict(), judge.as_dict(), version("chgnet"))
-    name = hashlib.sha256(repr(own).encode()).hexdigest()[:12]
-    kept = Path(tempfile.gettempdir()) / f"wyckflow-benchmark-metasun-{name}.jsonl"
-    lines = kept.read_text().splitlines() if kept.exists() else []
-    rows: dict[str, Row] = {row["gene"]: row for row in map(json.loads, lines)}
-    left = [text for text in texts if text not in rows]
-    if left:  # so that the first seconds are not those of loading
-        maker.make.original(maker, left[:1])
-    for start in range(0, len(left), AT_ONCE):
-        some = left[start : start + AT_ONCE]
-        began = time.process_time()
-        relaxed = maker.make.original(maker, some)
-        cpu_s = (time.process_time() - began) / len(some)
-        found = judge_relaxed(relaxed, judge, cpu_s)
-        with kept.open("a") as stream:
-            stream.writelines(json.dumps(row) + "\n" for row in found)
-        rows |= {row["gene"]: row for row in found}
-        print(
-            f"  {start + len(some)} of {len(left)}: {cpu_s:.2f} CPU s each", flush=True
-        )
-    return rows
-
-
-def judge_relaxed(
-    relaxed: RelaxationBatchDoc, judge: HullMaker, cpu_s: float
-) -> list[Row]:
-    """Return what is kept of relaxed genes."""
-    structures = unpack_structures(relaxed.blob) if relaxed.blob else []
-    verdicts = judge.make.original(judge, relaxed).results
-    rows = []
-    for item, verdict in zip(relaxed.results, verdicts, strict=True):
-        after = None
-        if item.structure_index is not None:
-            structure = structures[item.structure_index]
-            points, atomic_numbers = structure.expand()
-            cell = (np.array(structure.lattice), points, atomic_numbers)
-            encoded = encode_structure(cell)
-            after = None if isinstance(encoded, Refusal) else encoded.gene.to_text()
-        rows.append(
-            {
-                "gene": item.gene,
-                "after": after,
-                "outcome": item.outcome.value,
-                "distance": verdict.energy_above_hull,
-                "likely": verdict.probability_within_100_mev,
-                "n_evaluations": item.n_evaluations_of_gene,
-                "cpu_s": cpu_s,
-            }
-        )
-    return rows
 
 
 @cache
@@ -290,15 +220,6 @@ def compare(arms: dict[str, list[Row]], memory: Memory) -> list[Record]:
         + ", ".join(f"{title} {share}" for title, share in RIVAL.items())
     )
     return records
-
-
-def wilson(found: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share."""
-    share, square = found / n, QUANTILE**2
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    half = np.sqrt(share * (1 - share) / n + square / (4 * n**2)) * QUANTILE
-    half /= 1 + square / n
-    return float(middle - half), float(middle + half)
 
 
 if __name__ == "__main__":
