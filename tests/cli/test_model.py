@@ -46,6 +46,17 @@ def test_show_prints_the_card(project, wyckflow, model_file):
     assert "0.5" in shown
 
 
+def test_show_prints_the_card_of_a_file_without_a_project(
+    wyckflow, model_file, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    shown = wyckflow("model", "show", "small.npz").out
+    assert "band_gap_mae" in shown
+    missing = wyckflow("model", "show", "smal.npz")
+    assert missing.code == 1
+    assert "smal.npz" in missing.err
+
+
 def test_a_removed_model_is_gone(project, wyckflow, model_file):
     where = ["--project", str(project.folder)]
     wyckflow("model", "import", str(model_file), *where)

@@ -73,11 +73,20 @@ def list_all(project: ProjectOption = None, as_json: JsonOption = False) -> None
 
 @app.command()
 def show(
-    name: NameArgument, project: ProjectOption = None, as_json: JsonOption = False
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model's file; name of a registered model, or the first digits of "
+            "its hash; 'bundled' or 'bundled-transformer'.",
+            show_default=False,
+        ),
+    ],
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the card of a model: data, options, figures on rows held out.
 
-    Example: wyckflow model show bundled
+    Example: wyckflow model show my-model.npz
     """
     card = _find(name, project)
     if as_json:
@@ -139,7 +148,12 @@ def remove(name: NameArgument, project: ProjectOption = None) -> None:
 
 
 def _find(name: str, project: Path | None) -> ModelDoc:
-    """Return the card of a model of the project, or of a bundled one."""
+    """Return the card of a file, of a bundled model, or of one of the project."""
+    from wyckflow.ml.model_file import describe_model
+
+    path = Path(name)
+    if path.suffix == ".npz":  # a name that is registered has no ending
+        return describe_model(path, name=path.stem)
     return _bundled(name) or find_model(load_project(project).database(), name)
 
 
