@@ -10,7 +10,7 @@ CHROMIUM := (for name in chromium chromium-browser google-chrome chrome; do \
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types layers docs unit slow browser bench hull-reference generator transformer ranker clean
+.PHONY: help setup demo test lint types layers docs unit slow browser bench hull-reference classifiers generator transformer ranker clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

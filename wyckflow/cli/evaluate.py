@@ -82,7 +82,7 @@ def evaluate(
             "--n",
             min=1,
             help="Genes that the metrics are for.",
-            show_default="the size of the smallest set",
+            show_default="the size of the smallest population",
         ),
     ] = None,
     population: Annotated[

@@ -101,7 +101,8 @@ def show(
         typer.Option(
             "--chemsys",
             "-s",
-            help="Show the stable phases of this chemical system, e.g. O-Sr-Ti.",
+            help="Show the phases of this chemical system, the stable ones first, "
+            "e.g. O-Sr-Ti.",
             show_default=False,
         ),
     ] = None,
@@ -325,7 +326,7 @@ def _parse_crystal(text: str) -> tuple[dict[str, float], float]:
 
 
 def _show_system(found: ReferenceSet, chemsys: str) -> None:
-    """Print the stable phases of a chemical system, and what is known of it."""
+    """Print the phases of a chemical system, and how much is known of it."""
     system = parse_system(chemsys)
     known = measure_completeness(found, chemsys)
     if known.missing_elements:

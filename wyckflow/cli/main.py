@@ -57,19 +57,19 @@ app = typer.Typer(
 
     [bold]First steps[/bold]
 
-    wyckflow demo                       a small campaign from start to end
+    wyckflow demo                          a small campaign from start to end
 
-    wyckflow init my-project            a project folder with its own MongoDB
+    wyckflow init my-project               a project folder with its own MongoDB
 
-    cd my-project && wyckflow doctor    is everything in place?
+    cd my-project && wyckflow doctor       is everything in place?
 
-    wyckflow campaign new oxides        a file that states the target
+    wyckflow campaign new oxides.yaml      a file that states the target
 
-    wyckflow submit oxides.yaml         its jobs, for the workers
+    wyckflow submit oxides.yaml            its jobs, for the workers
 
-    wyckflow worker start               runs them: one kind with --category gpu
+    wyckflow worker start --category gpu   runs those of a kind; another takes cpu
 
-    wyckflow status oxides --watch      how far it is
+    wyckflow status oxides --watch         how far it is
     """,
     epilog="Any command explains itself: wyckflow COMMAND --help",
 )

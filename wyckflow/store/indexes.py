@@ -109,6 +109,6 @@ def _create(mongo: MongoDatabase[Any], index: Index) -> None:
             f"Collection {index.collection!r} of {mongo.name!r} holds documents with "
             f"the same {index.fields}, so the unique index cannot be made. Nothing was "
             "changed. They come from a database used without wyckflow's indexes: use "
-            "a fresh database name ('wyckflow init --database NAME'), or remove the "
-            f"doubles. The server said: {str(error)[:200]}"
+            "a fresh database name ('wyckflow init --uri URI --database NAME FOLDER'), "
+            f"or remove the doubles. The server said: {str(error)[:200]}"
         ) from error

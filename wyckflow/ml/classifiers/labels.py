@@ -116,7 +116,7 @@ def label_metals(datasets: Sequence[Dataset]) -> LabelledGenes:
             raise TrainingError(
                 f"Dataset {dataset.dataset_id} has no band gaps, by which metals are "
                 "told; import its files with a column band_gap, or name it with "
-                "'wyckflow data import --column band_gap=THEIRS'."
+                "'wyckflow data import FILES -o NAME --column band_gap=THEIRS'."
             )
         if (gaps < 0).any():
             raise TrainingError(

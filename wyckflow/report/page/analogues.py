@@ -29,8 +29,8 @@ def render_analogues(data: ReportData, candidate: CandidateDoc) -> Html:
     found = data.evidence_of(candidate).analogues
     if found is None:
         return note(
-            "Nobody looked: 'wyckflow report --known DATASET' compares with the "
-            "crystals of a data set."
+            "Nobody looked: 'wyckflow report CAMPAIGN --known DATASET' compares with "
+            "the crystals of a data set."
         )
     system = candidate.chemsys
     parts: list[Html] = []

@@ -96,7 +96,8 @@ def parse_screen(text: str, *, name: str = "unnamed") -> Screen:
     if not isinstance(content, dict):
         raise ScreenError(
             f"The screen {name!r} holds {type(content).__name__}; expected 'filters:' "
-            "and a list below it, as 'wyckflow screen --show default' prints one."
+            "and a list below it, as 'wyckflow screen --screen default --show' prints "
+            "one."
         )
     return Screen.from_dict({"name": name} | content)
 

