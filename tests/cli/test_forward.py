@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,8 @@ def test_every_option_is_printed(wyckflow, options):
     assert shown["model"] == "forward"
     assert shown["loop"]["n_epochs"] == 2
     assert shown["n_members"] == 1
+    assert shown["network"]["width"] == 16  # as given
+    assert shown["network"]["dropout"] == 0.1  # a default of what it sees
 
 
 def wyckflow_out(wyckflow, options):
@@ -104,6 +107,86 @@ def test_a_wrong_representation_is_one_sentence(wyckflow, tmp_path):
     done = wyckflow("train", "--config", path, "--show")
     assert done.code == 1
     assert "Did you mean 'composition'" in done.err
+
+
+def test_a_wrong_size_is_one_sentence_before_anything_is_trained(wyckflow, tmp_path):
+    path = tmp_path / "forward.yaml"
+    path.write_text("model: forward\nnetwork: {widht: 16}\n")
+    done = wyckflow("train", "--config", path, "--show")
+    assert done.code == 1
+    assert "Did you mean 'width'" in done.err
+
+
+@pytest.mark.parametrize("clash", ["dataset", "test", "config", "folder", "no folder"])
+def test_an_output_that_must_not_be_written_is_refused_before_the_training(
+    wyckflow, options, tmp_path, clash
+):
+    rows, unseen = tmp_path / "salts.npz", tmp_path / "unseen.npz"
+    for path in (rows, unseen):
+        make_salts_with_cells().save(path)
+    folder = tmp_path / "models"
+    folder.mkdir()
+    output = {
+        "dataset": rows,
+        "test": unseen,
+        "config": options,
+        "folder": folder,
+        "no folder": rows / "model.npz",
+    }[clash]
+    before = [path.read_bytes() for path in (rows, unseen, options)]
+    done = wyckflow("train", rows, "-c", options, "--test", unseen, "-o", output)
+    assert done.code == 1
+    assert "--output" in done.err
+    assert "of 1" not in done.err  # no bar of a network
+    assert [path.read_bytes() for path in (rows, unseen, options)] == before
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_test_files_of_one_name_are_both_measured(wyckflow, options, tmp_path):
+    paths = [tmp_path / name / "rows.npz" for name in ("one", "two")]
+    for path in paths:
+        path.parent.mkdir()
+        make_salts_with_cells().save(path)
+    tests = [word for path in (*paths, paths[0]) for word in ("--test", path)]
+    document = trained(wyckflow, options, tmp_path, paths[0], *tests)
+    assert {item["rows"] for item in document["test_figures"]} == set(map(str, paths))
+    assert len(document["test_figures"]) == 6  # three of each, though one came twice
+
+
+def trained(wyckflow, options, tmp_path, *words):
+    """Train, and return the document as JSON."""
+    import wyckflow.cli.train as command
+
+    kept = []
+    show = command._show
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "_show", lambda d: (kept.append(d), show(d)))
+        done = wyckflow("train", *words, "-c", options, "-o", tmp_path / "new.npz")
+    assert done.code == 0
+    return kept[0].model_dump(mode="json") | {"printed": done.out}
+
+
+def test_test_rows_without_the_property_are_not_called_missing(
+    wyckflow, options, tmp_path
+):
+    salts = make_salts_with_cells()
+    salts.save(tmp_path / "salts.npz")
+    bare = replace(salts, arrays=replace(salts.arrays, properties={}))
+    bare.save(tmp_path / "bare.npz")
+    words = (tmp_path / "salts.npz", "--test", tmp_path / "bare.npz")
+    printed = trained(wyckflow, options, tmp_path, *words)["printed"]
+    assert f"none of {len(bare)} test rows has what was learned" in printed
+    assert "name a dataset" not in printed
+
+
+def test_predictions_do_not_replace_the_model(wyckflow, by_graph, tmp_path):
+    salt().to(str(tmp_path / "salt.cif"))
+    model = tmp_path / "model.npz"
+    model.write_bytes(by_graph.read_bytes())
+    done = wyckflow("predict", model, tmp_path / "salt.cif", "-o", model)
+    assert done.code == 1
+    assert "read and written at once" in done.err
+    assert model.read_bytes() == by_graph.read_bytes()
 
 
 def test_structures_are_predicted_and_bare_genes_refused(wyckflow, by_graph, tmp_path):

@@ -242,3 +242,33 @@ def test_fifty_thousand_genes_in_one_job(folder):
     np.testing.assert_allclose(
         document.column("band_gap"), once["band_gap"][rows], rtol=1e-3, atol=1e-4
     )
+
+
+def test_a_file_that_was_written_again_is_read_again(folder, by_formula, by_graph):
+    from shutil import copyfile
+
+    path = folder / "newest.npz"
+    found = []
+    for source in (by_formula, by_graph):
+        copyfile(source, path)
+        found.append(run([salt()], path).model_id)
+    assert found == [
+        run([salt()], source).model_id for source in (by_formula, by_graph)
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        salt(),
+        ReducedStructure.from_structure(salt()),
+        WyckoffGene.from_text(GENES[0]),
+        {"salt": salt()},
+        None,
+        5,
+    ],
+    ids=["structure", "reduced structure", "gene", "mapping", "nothing", "number"],
+)
+def test_what_is_no_list_of_crystals_is_one_sentence(by_formula, source):
+    with pytest.raises(TypeError, match="put crystals into a list"):
+        run(source, by_formula)

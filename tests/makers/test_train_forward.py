@@ -118,8 +118,10 @@ def test_an_interrupted_training_ends_the_same(
         ({"loops": {}}, r"loops.*--show"),
         ({"model": "mpvae"}, "TrainGeneratorMaker"),
         ({"properties": []}, "properties"),
+        ({"network": {"widht": 16}}, "Did you mean 'width'"),
+        ({"representation": "graph", "augment": True}, "set augment to false"),
     ],
-    ids=["representation", "option", "kind", "nothing to learn"],
+    ids=["representation", "option", "kind", "nothing to learn", "size", "augment"],
 )
 def test_wrong_options_are_refused_when_the_maker_is_made(options, said):
     with pytest.raises(TrainingError, match=said):
@@ -129,3 +131,9 @@ def test_wrong_options_are_refused_when_the_maker_is_made(options, said):
 def test_a_generator_is_not_trained_with_options_of_a_forward_model():
     with pytest.raises(TrainingError, match="TrainForwardMaker"):
         TrainGeneratorMaker(options={"model": "forward"})
+
+
+def test_options_are_taken_where_there_is_no_torch(monkeypatch):
+    monkeypatch.setattr("wyckflow.makers.train_forward.find_spec", lambda _: None)
+    options = {"network": {"widht": 16}}
+    assert TrainForwardMaker(options=options).options == options  # the worker refuses

@@ -83,7 +83,8 @@ def predict(
         int | None,
         typer.Option(
             "--descriptions",
-            help="Equivalent descriptions to average over.",
+            help="Equivalent descriptions to average over; a forward model that was "
+            "trained without 'augment' takes one.",
             min=1,
             show_default="4, or what a forward model was trained with",
         ),
@@ -106,7 +107,7 @@ def predict(
 
     Example: wyckflow predict my-model --campaign oxides -o predicted.csv
     """
-    _check_asked(files or [], gene or [], campaign, output)
+    _check_asked(model, files or [], gene or [], campaign, output)
     predictor = _load(model, project, n_descriptions)
     n_rows, entries = open_rows(
         files or [],
@@ -138,6 +139,7 @@ def predict(
 
 
 def _check_asked(
+    model: str,
     files: Sequence[Path],
     genes: Sequence[str],
     campaign: str | None,
@@ -149,7 +151,8 @@ def _check_asked(
             "No crystals came; give, after the model, a file, "
             "--gene '221 Sr:a Ti:b O:c', or --campaign."
         )
-    if output is not None and output.resolve() in [path.resolve() for path in files]:
+    read = [Path(model), *files]
+    if output is not None and output.resolve() in [path.resolve() for path in read]:
         raise ConfigurationError(
             f"{str(output)!r} would be read and written at once; give another name "
             "with --output."

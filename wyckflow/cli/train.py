@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -20,7 +23,7 @@ from rich.progress import (
 from wyckflow.cli.console import err, out, plain_table, say
 from wyckflow.cli.options import ProjectOption
 from wyckflow.crystal.dataset.table import load_dataset
-from wyckflow.errors import TrainingError
+from wyckflow.errors import ConfigurationError, TrainingError
 from wyckflow.makers.train_forward import TrainForwardMaker
 from wyckflow.makers.train_generator import TrainGeneratorMaker
 from wyckflow.ml.forward.config import ForwardConfig
@@ -28,7 +31,7 @@ from wyckflow.ml.training.config import TrainingConfig, load_training_config
 from wyckflow.settings import WyckflowSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.progress import TaskID
 
@@ -108,15 +111,16 @@ def train(
     if seed is not None:
         options = _with_seed(options, seed)
     if show:
-        typer.echo(yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False))
+        typer.echo(yaml.safe_dump(_every_option(options), sort_keys=False))
         return
     if not datasets:
         raise TrainingError(
             "No dataset came; make one with 'wyckflow data import FILES -o NAME.npz' "
             "and name it: 'wyckflow train NAME.npz'."
         )
+    _check_output(output, [*datasets, *(test or []), *([config] if config else [])])
     known = [load_dataset(path) for path in datasets]
-    unseen = {path.stem: load_dataset(path) for path in test or []}
+    unseen = _load_test(test or [])
     document = _run(options, known, unseen, output, device)
     output.write_bytes(document.model.to_bytes())
     _show(document)
@@ -125,6 +129,58 @@ def train(
     )
     if register:
         _register(document, project)
+
+
+def _every_option(options: AnyTrainingConfig | ForwardConfig) -> dict[str, Any]:
+    """Return the options in full, with the sizes of what a forward model sees."""
+    content = options.model_dump(mode="json")
+    if isinstance(options, ForwardConfig) and find_spec("torch") is not None:
+        from wyckflow.ml.forward.model import ForwardModel
+
+        sizes = ForwardModel(options).representation.sizes
+        content["network"] = sizes.model_dump(mode="json")
+    return content
+
+
+def _check_output(output: Path, read: Sequence[Path]) -> None:
+    """Refuse, before anything is learned, a file that could not or must not be written.
+
+    The states of a training are gone at its end, so that it would be too late then.
+    """
+    if output.resolve() in [path.resolve() for path in read]:
+        raise ConfigurationError(
+            f"{str(output)!r} would be read and written at once; give another name "
+            "with --output."
+        )
+    if output.is_dir():
+        raise ConfigurationError(
+            f"{str(output)!r} is a folder, and the model is one file; name it with "
+            f"--output {output / 'model.npz'}."
+        )
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder of {str(output)!r} cannot be made: {error}; give another "
+            "with --output."
+        ) from error
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise ConfigurationError(
+            f"{str(output)!r} may not be written; give another name with --output."
+        )
+
+
+def _load_test(paths: Sequence[Path]) -> dict[str, Dataset]:
+    """Read the test rows by name; files of one name in several folders by their path.
+
+    Each is read once, however often it was named.
+    """
+    files = {path.resolve(): path for path in paths}.values()
+    stems = Counter(path.stem for path in files)
+    return {
+        path.stem if stems[path.stem] == 1 else str(path): load_dataset(path)
+        for path in files
+    }
 
 
 def _with_seed(
@@ -202,7 +258,10 @@ def _show(document: TrainingDoc) -> None:
     rows = f"{document.n_train:,} rows learned from, {document.n_validation:,} to judge"
     out.print(rows)
     if not document.test_figures:
-        out.print("[dim]no test rows: name a dataset with --test to measure[/dim]")
+        reason = "no test rows: name a dataset with --test to measure"
+        if document.n_test:
+            reason = f"none of {document.n_test:,} test rows has what was learned"
+        out.print(f"[dim]{reason}[/dim]")
         return
     table = plain_table("figure", "rows", "of", "value", "n")
     for item in document.test_figures:

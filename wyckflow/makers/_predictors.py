@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,7 +16,6 @@ from wyckflow.schemas.prediction import PredictionRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -206,7 +206,7 @@ def load_model(
         torch.set_num_threads(threads)
     if isinstance(model, ModelDoc):
         return _open(model, place)
-    return _open_file(str(model), place)
+    return _open_file(str(model), place, _stamp(model))
 
 
 def _open(
@@ -219,9 +219,21 @@ def _open(
     return name, open_predictor(checkpoint, device=device)
 
 
+def _stamp(model: str | Path) -> tuple[int, ...]:
+    """Return what changes when a file is written again; nothing for other names."""
+    path = Path(model)
+    if not path.is_file():
+        return ()
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 @lru_cache(maxsize=2)
-def _open_file(model: str, device: str) -> tuple[str, AnyGenerator | ForwardModel]:
-    """Read a file once per process, since a worker runs many jobs."""
+def _open_file(
+    model: str, device: str, stamp: tuple[int, ...]
+) -> tuple[str, AnyGenerator | ForwardModel]:
+    """Read a file once per process and version, since a worker runs many jobs."""
+    del stamp
     return _open(model, device)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 (jobflow reads the annotation)
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,8 @@ class PredictMaker(Maker):
         Name of the job.
     n_descriptions
         Equivalent descriptions of a crystal that predictions are averaged over; if
-        None, 4, and for a forward model what it was trained with.
+        None, 4, and for a forward model what it was trained with. One that was trained
+        without ``augment`` takes one, whatever stands here.
     symprec
         Tolerance in A of the symmetry of pymatgen's structures.
     """
@@ -74,6 +76,7 @@ class PredictMaker(Maker):
         """
         from wyckflow.settings import WyckflowSettings
 
+        _check_source(genes)
         here = WyckflowSettings.load()
         found = PropertyPredictor.load(
             *load_model(model, here.device, here.threads),
@@ -105,6 +108,24 @@ class PredictMaker(Maker):
             n_predicted=n_predicted,
             refused=dict(refused),
             chunks=chunks,
+        )
+
+
+def _check_source(genes: Any) -> None:
+    """Refuse what is no list of crystals, or one of something else.
+
+    A structure is a list of sites, and a mapping one of names.
+    """
+    is_crystal = hasattr(genes, "lattice") or hasattr(genes, "space_group_number")
+    is_source = not isinstance(genes, Mapping)
+    is_source &= isinstance(genes, (str, Path, Iterable)) or any(
+        hasattr(genes, name) for name in ("iter_chunks", "genes", "structures")
+    )
+    if is_crystal or not is_source:
+        raise TypeError(
+            f"A {type(genes).__name__} came, but genes, structures, the path of a "
+            "dataset or a document that holds genes was expected; put crystals into a "
+            "list, also a single one."
         )
 
 

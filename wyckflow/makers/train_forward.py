@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path  # noqa: TC003 (jobflow reads the annotation)
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,16 @@ class TrainForwardMaker(Maker):
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse options that would fail on the worker."""
-        self._config()
+        """Refuse options that would fail on the worker.
+
+        Sizes of networks are known to torch's side only: without torch, as on a machine
+        that submits and no more, the worker is the first to look at them.
+        """
+        config = self._config()
+        if find_spec("torch") is not None:
+            from wyckflow.ml.forward.model import ForwardModel
+
+            ForwardModel(config)
 
     @wyckflow_job(TrainingDoc)
     def make(

@@ -245,3 +245,9 @@ def test_formula_order_decides_the_columns():
     assert array.n_columns == 3
     order = open_representation("wycryst").encode(crystals)[0, :103].argmax(axis=0)
     assert [SYMBOLS[place] for place in order] == ["Ca", "Ti", "O"]
+
+
+def test_a_wrong_value_is_not_taken_for_a_wrong_name():
+    with pytest.raises(TrainingError, match="greater than or equal to 3") as caught:
+        open_representation("wycryst", {"n_columns": 2})
+    assert "Did you mean" not in str(caught.value)

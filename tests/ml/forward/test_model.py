@@ -271,3 +271,82 @@ def test_options_that_do_not_fit_together_are_refused():
         ForwardModel().to_checkpoint()
     with pytest.raises(ModelError, match="learned nothing"):
         ForwardModel().predict(crystals_from_genes([]))
+
+
+@pytest.mark.parametrize("name", ["mean_number_deviation", "formula"])
+def test_a_property_with_the_name_of_another_column_is_refused(name, crystal_dataset):
+    known = crystal_dataset.properties["mean_number"]
+    dataset = with_values(crystal_dataset, **{"mean_number": known, name: known})
+    with pytest.raises(TrainingError, match="another column of a table of predictions"):
+        train(dataset, "gene", properties=(NUMBER, ForwardProperty(name=name)))
+
+
+def test_no_description_is_refused(plus_model, crystal_dataset):
+    crystals = crystals_from_dataset(crystal_dataset).take([0, 1])
+    with pytest.raises(ValueError, match="at least 1"):
+        plus_model.predict(crystals, n_descriptions=0)
+
+
+def with_values(dataset, **properties):
+    return replace(dataset, arrays=replace(dataset.arrays, properties=properties))
+
+
+def test_a_property_that_no_validation_row_has_gets_no_figure(crystal_dataset):
+    known = crystal_dataset.properties["mean_number"]
+    rows = gather_crystals([crystal_dataset], (NUMBER,), validation_share=0.1, seed=0)
+    lacking = np.where(rows.is_validation, np.nan, known)
+    dataset = with_values(crystal_dataset, mean_number=known, lacking=lacking)
+    both = (NUMBER, ForwardProperty(name="lacking"))
+    model = train(dataset, "gene", n_epochs=2, properties=both)
+    assert model.metrics["forward_1_mae_mean_number"] > 0
+    assert "forward_1_mae_lacking" not in model.metrics
+
+
+def test_rows_that_judge_nothing_are_refused(crystal_dataset):
+    rows = gather_crystals([crystal_dataset], (NUMBER,), validation_share=0.1, seed=0)
+    gaps = np.where(rows.is_validation, 0, crystal_dataset.properties["mean_number"])
+    with pytest.raises(TrainingError, match="nothing would say when to stop"):
+        train(
+            with_values(crystal_dataset, gap=gaps),
+            "gene",
+            properties=(ForwardProperty(name="gap", is_censored_at_zero=True),),
+        )
+
+
+@pytest.mark.parametrize("representation", ["wycryst-l", "ftcp"])
+def test_there_is_room_for_the_rows_of_every_network(
+    representation, crystal_dataset, make_dataset, make_structure
+):
+    """A crystal of another dataset that only the second network learns from."""
+    judges = []
+    for seed in (0, 1):
+        rows = gather_crystals(
+            [crystal_dataset], (NUMBER,), validation_share=0.1, seed=seed
+        )
+        judges.append(set(np.array(crystal_dataset.formulas)[rows.is_validation]))
+    formula = min(judges[0] - judges[1])
+    small = crystal_dataset.genes[crystal_dataset.formulas.index(formula)]
+    amounts = small.composition.items()
+    large = WyckoffGene.from_pairs(
+        1, [(element, "a") for element, n in amounts for _ in range(12 * int(n))]
+    )
+    structure = make_structure(large, np.random.default_rng(0))
+    other = make_dataset([large], {"mean_number": [30.0]})
+    arrays = replace(
+        other.arrays,
+        coordinates=structure.expand()[0][structure.orbit_table.first_atoms],
+        lattices=np.array([structure.lattice]),
+    )
+    config = ForwardConfig.model_validate(
+        {
+            "representation": representation,
+            "properties": (NUMBER,),
+            "network": SMALL[representation],
+            "loop": {**LOOP, "n_epochs": 1},
+            "n_members": 2,
+        }
+    )
+    model = ForwardModel(config)
+    model.fit([crystal_dataset, replace(other, arrays=arrays)])
+    assert model.representation.limits["n_sites"] == large.n_orbits
+    assert not model.find_unfit(crystals_from_dataset(replace(other, arrays=arrays)))

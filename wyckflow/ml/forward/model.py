@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from wyckflow.crystal.elements import SYMBOLS
+from wyckflow.crystal.keys import unpack_genes
 from wyckflow.errors import ModelError, TrainingError
 from wyckflow.ml.forward.config import ForwardConfig
-from wyckflow.ml.forward.crystals import count_cosets, move
+from wyckflow.ml.forward.crystals import count_cosets, join_crystals, move
 from wyckflow.ml.forward.representation import Limited, open_representation
 from wyckflow.ml.forward.storage import (
     Member,
@@ -107,11 +108,7 @@ class ForwardModel:
         TrainingError
             If the datasets cannot be learned from as the options ask.
         """
-        rows = self._gather(datasets, 0)
-        if isinstance(self.representation, Limited):
-            self.representation = self.representation.fitted(rows.crystals)
-        if (unfit := self.find_unfit(rows.crystals)).any():
-            raise TrainingError(self._tell_unfit(unfit))
+        rows = self._look_ahead(datasets)
         self.members, self.metrics = [], {}
         self.known_elements = np.zeros_like(rows.known_elements)
         story = rows
@@ -121,6 +118,25 @@ class ForwardModel:
             self.known_elements |= rows.known_elements
         self.info = tell_story(self, story)
         return self
+
+    def _look_ahead(self, datasets: Sequence[Dataset]) -> ForwardRows:
+        """Check the rows of all networks before the first learns; return its rows.
+
+        A later one may have too few, or crystals that the first left out because they
+        have the formula of one of its validation rows, and for which there is no room.
+        """
+        blank, first = self.representation, self._gather(datasets, 0)
+        crystals = first.crystals
+        for member in range(self.config.n_members):
+            rows = self._gather(datasets, member) if member else first
+            rows.fit_scaler()
+            if isinstance(blank, Limited):
+                is_new = ~blank.fitted(crystals).holds(rows.crystals)
+                crystals = join_crystals([crystals, rows.crystals.take(is_new)])
+                self.representation = blank.fitted(crystals)
+            if (unfit := self.find_unfit(rows.crystals)).any():
+                raise TrainingError(self._tell_unfit(rows.crystals, unfit))
+        return first
 
     def _gather(self, datasets: Sequence[Dataset], member: int) -> ForwardRows:
         return gather_crystals(
@@ -233,7 +249,14 @@ class ForwardModel:
         ModelError
             If nothing was learned yet, cells are lacking, or a crystal has an element
             that no training row had, or does not fit.
+        ValueError
+            If there is no description to average over.
         """
+        if n_descriptions is not None and n_descriptions < 1:
+            raise ValueError(
+                f"{n_descriptions=} must be at least 1; leave it out for that of the "
+                "options."
+            )
         self._check_asked(crystals)
         names, shape = self.property_names, (len(crystals), len(self.property_names))
         if n_descriptions is None:
@@ -302,14 +325,16 @@ class ForwardModel:
                 "(find_unknown says which)."
             )
         if (unfit := self.find_unfit(crystals)).any():
-            raise ModelError(self._tell_unfit(unfit))
+            raise ModelError(self._tell_unfit(crystals, unfit))
 
-    def _tell_unfit(self, unfit: NDArray[np.bool_]) -> str:
+    def _tell_unfit(self, crystals: Crystals, unfit: NDArray[np.bool_]) -> str:
+        row = int(np.flatnonzero(unfit)[0])
+        (gene,) = unpack_genes(*crystals.take([row]).sites.codes)
         limits = getattr(self.representation, "limits", {})
         room = ", ".join(f"{name}={value}" for name, value in limits.items())
         return (
             f"{int(unfit.sum())} crystals do not fit into the representation "
-            f"{self.representation.name!r} with {room}, the first in row "
-            f"{int(np.flatnonzero(unfit)[0])}; leave them out (find_unfit says which), "
-            "or train with more room."
+            f"{self.representation.name!r} with {room}, the first in row {row}, "
+            f"{gene.formula}; leave them out (find_unfit says which), or train with "
+            "more room."
         )

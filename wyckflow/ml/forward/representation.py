@@ -141,10 +141,11 @@ def open_representation(
         wrong = error.errors()[0]
         option = ".".join(map(str, wrong["loc"]))
         about = f"Option {option!r}" if option else "An option"
+        is_name = wrong["loc"][:1] and wrong["loc"][0] in model.model_fields
+        nearest = "" if is_name else nearest_name(option, model.model_fields)
         raise TrainingError(
             f"{about} of the representation {name!r} cannot be used: {wrong['msg']}. "
-            f"It has {', '.join(model.model_fields)}."
-            f"{nearest_name(option, model.model_fields)}"
+            f"It has {', '.join(model.model_fields)}.{nearest}"
         ) from error
     representation: Representation = getattr(module, entry.representation)(sizes)
     return representation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from wyckflow.ml.forward.crystals import Crystals
 
     Floats = NDArray[np.float64]
+
+_TAKEN: Final = frozenset({"name", "gene", "formula", "rows", "refusal", "source"})
+"""Columns of predictions beside the properties and their deviations."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,6 +102,17 @@ class ForwardRows:
         return np.flatnonzero(self.is_validation)
 
     @property
+    def judged(self) -> NDArray[np.bool_]:
+        """Which values of validation rows judge (validation rows, properties).
+
+        Where a property is censored, those above zero do.
+        """
+        values = self.values[self.validation]
+        is_censored = np.array([item.is_censored_at_zero for item in self.properties])
+        judged: NDArray[np.bool_] = ~np.isnan(values) & ~(is_censored & (values <= 0))
+        return judged
+
+    @property
     def known_elements(self) -> NDArray[np.bool_]:
         """Atomic numbers that are learned from (119,)."""
         known = np.zeros(N_ATOMIC_NUMBERS, np.bool_)
@@ -169,9 +183,11 @@ def gather_crystals(
     Raises
     ------
     TrainingError
-        If a property is in none of the datasets, or there is too little to learn from.
+        If a property is in none of the datasets, has the name of another column of
+        predictions, or there is too little to learn from.
     """
     names = [item.name for item in properties]
+    _check_names(names)
     rows = gather_rows(
         datasets,
         names,
@@ -196,4 +212,19 @@ def gather_crystals(
             f"judge by came; at least {MIN_ROWS} and 1 are needed. Give a larger "
             "dataset, or another share of validation rows."
         )
+    if not gathered.judged.any():
+        raise TrainingError(
+            f"None of {n_validation} rows to judge by has a value above zero of what "
+            "is censored there, so that nothing would say when to stop. Give a larger "
+            "dataset, another share of validation rows, or another seed."
+        )
     return gathered
+
+
+def _check_names(names: Sequence[str]) -> None:
+    taken = _TAKEN | {f"{name}_deviation" for name in names}
+    if clash := sorted(taken.intersection(names)):
+        raise TrainingError(
+            f"Property {clash[0]!r} has the name of another column of a table of "
+            "predictions; give it another one in the dataset."
+        )

@@ -85,21 +85,22 @@ class ForwardTask:
         """Return the mean absolute error of each property, in its own unit.
 
         The score is their sum in units of the spreads. Where a property is censored,
-        the rows that have it count.
+        the rows that have it count; one that no row has is not among the figures.
         """
         rows = self.rows.validation
         parts = np.array_split(rows, 1 + len(rows) // LOOK_BATCH)
         found = [self._ask(part, None)[0].double().cpu().numpy() for part in parts]
         values = self.scaler.from_linear(self.scaler.unscale(np.concatenate(found)))
         wanted = self.rows.values[rows]
-        is_censored = [item.is_censored_at_zero for item in self.rows.properties]
-        known = ~np.isnan(wanted) & ~(np.array(is_censored) & (wanted <= 0))
+        known = self.rows.judged
         error = np.where(known, np.abs(values - np.nan_to_num(wanted)), 0).sum(axis=0)
-        error /= np.maximum(known.sum(axis=0), 1)
+        counts = known.sum(axis=0)
+        error /= np.maximum(counts, 1)
         weights = self.weights.double().cpu().numpy()
         figures = {"score": float((weights * error / self.spread).sum())}
-        for name, one in zip(self.scaler.names, error.tolist(), strict=True):
-            figures[f"mae_{name}"] = one
+        for name, one, n in zip(self.scaler.names, error.tolist(), counts, strict=True):
+            if n:
+                figures[f"mae_{name}"] = one
         return figures
 
     def _ask(
