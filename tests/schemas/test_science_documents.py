@@ -270,6 +270,20 @@ def test_structures_come_back_bit_by_bit_under_their_gene():
 def test_a_batch_without_structures_has_none():
     batch = make_batch().model_copy(update={"blob": None})
     assert batch.structures() == {}
+    assert batch.list_structures() == [None, None]
+
+
+def test_each_relaxation_of_a_gene_has_its_own_structure():
+    larger = ReducedStructure.from_structure(
+        RUTILE.to_structure().apply_strain(0.05, inplace=False)
+    )
+    failed = make_relaxation(ROCKSALT, None)
+    relaxed = [make_relaxation(RUTILE, 0), failed, make_relaxation(larger, 1)]
+    batch = make_batch().model_copy(
+        update={"results": relaxed, "blob": pack_structures([RUTILE, larger])}
+    )
+    assert relaxed[0].gene_id == relaxed[2].gene_id
+    assert batch.list_structures() == [RUTILE, None, larger]
 
 
 def test_a_thousand_structures_stay_far_below_a_blob():

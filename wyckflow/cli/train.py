@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +23,7 @@ from wyckflow.cli.console import err, out, plain_table, say
 from wyckflow.cli.options import ProjectOption
 from wyckflow.crystal.dataset.table import load_dataset
 from wyckflow.errors import ConfigurationError, TrainingError
+from wyckflow.makers._training import load_unseen
 from wyckflow.makers.train_forward import TrainForwardMaker
 from wyckflow.makers.train_generator import TrainGeneratorMaker
 from wyckflow.ml.forward.config import ForwardConfig
@@ -120,7 +120,7 @@ def train(
         )
     _check_output(output, [*datasets, *(test or []), *([config] if config else [])])
     known = [load_dataset(path) for path in datasets]
-    unseen = _load_test(test or [])
+    unseen = load_unseen(test or [])
     document = _run(options, known, unseen, output, device)
     output.write_bytes(document.model.to_bytes())
     _show(document)
@@ -168,19 +168,6 @@ def _check_output(output: Path, read: Sequence[Path]) -> None:
         raise ConfigurationError(
             f"{str(output)!r} may not be written; give another name with --output."
         )
-
-
-def _load_test(paths: Sequence[Path]) -> dict[str, Dataset]:
-    """Read the test rows by name; files of one name in several folders by their path.
-
-    Each is read once, however often it was named.
-    """
-    files = {path.resolve(): path for path in paths}.values()
-    stems = Counter(path.stem for path in files)
-    return {
-        path.stem if stems[path.stem] == 1 else str(path): load_dataset(path)
-        for path in files
-    }
 
 
 def _with_seed(

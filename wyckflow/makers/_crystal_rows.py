@@ -104,9 +104,9 @@ def _read_chunks(document: Any, size: int) -> Iterator[CrystalRows]:
 
 def _list_items(source: Any) -> Iterable[Any]:
     """Return genes or structures one by one."""
-    if hasattr(source, "results") and hasattr(source, "structures"):
-        structures = source.structures()
-        return [structures.get(item.gene_id, item.gene) for item in source.results]
+    if hasattr(source, "results") and hasattr(source, "list_structures"):
+        pairs = zip(source.list_structures(), source.results, strict=True)
+        return [item.gene if found is None else found for found, item in pairs]
     listed: Iterable[Any] = source.genes() if hasattr(source, "genes") else source
     return listed
 

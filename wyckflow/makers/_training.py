@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,7 +14,6 @@ from wyckflow.schemas.training import EpochRecord, Figure, TrainingDoc, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from pydantic import BaseModel
@@ -61,8 +62,6 @@ def prepare_training(
     datasets, test
         Files on the worker.
     """
-    from pathlib import Path
-
     import torch
 
     from wyckflow.crystal.dataset.table import load_dataset
@@ -72,8 +71,25 @@ def prepare_training(
     here = WyckflowSettings.load()
     torch.set_num_threads(here.threads)
     known = [load_dataset(Path(path)) for path in datasets]
-    unseen = {Path(path).stem: load_dataset(Path(path)) for path in test}
-    return known, unseen, resolve_device(here.device)
+    return known, load_unseen(test), resolve_device(here.device)
+
+
+def load_unseen(paths: Sequence[str | Path]) -> dict[str, Dataset]:
+    """Read the test rows by name; files of one name in several folders by their path.
+
+    Parameters
+    ----------
+    paths
+        Files; each is read once, however often it is named.
+    """
+    from wyckflow.crystal.dataset.table import load_dataset
+
+    files = {Path(path).resolve(): Path(path) for path in paths}.values()
+    stems = Counter(path.stem for path in files)
+    return {
+        path.stem if stems[path.stem] == 1 else str(path): load_dataset(path)
+        for path in files
+    }
 
 
 def train_model(

@@ -191,14 +191,14 @@ def list_crystals(
 
     crystals: dict[str, Crystal] = {}
     if isinstance(relaxed, RelaxationBatchDoc):
-        structures = relaxed.structures()
-        for item in relaxed.results:
+        relaxations = zip(relaxed.results, relaxed.list_structures(), strict=True)
+        for item, structure in relaxations:
             is_minimum = item.outcome is Outcome.CONVERGED
             crystal = Crystal(
                 name=item.gene_id,
                 formula=item.formula_pretty,
                 gene=WyckoffGene.from_text(item.gene),
-                structure=structures.get(item.gene_id) if is_minimum else None,
+                structure=structure if is_minimum else None,
                 problem=f"its relaxation ended {item.outcome}: {item.reason}",
             )
             crystals.setdefault(crystal.name, crystal)

@@ -255,16 +255,24 @@ class RelaxationBatchDoc(WyckflowDoc):
         ids = [result.gene_id for result in self.results]
         return dict(zip(ids, found, strict=True))
 
+    def list_structures(self) -> list[ReducedStructure | None]:
+        """Return the relaxed structure of each result, None where it has none."""
+        if self.blob is None:
+            return [None] * len(self.results)
+        packed = unpack_structures(self.blob)
+        places = [result.structure_index for result in self.results]
+        return [None if place is None else packed[place] for place in places]
+
     def structures(self) -> dict[str, ReducedStructure]:
         """Return the relaxed structures by the id of their gene.
 
-        Genes without a structure are absent.
+        Genes without a structure are absent. Of a gene that was relaxed more than once
+        the last one is returned; `list_structures` has them all.
         """
-        if self.blob is None:
-            return {}
-        packed = unpack_structures(self.blob)
         return {
-            result.gene_id: packed[result.structure_index]
-            for result in self.results
-            if result.structure_index is not None
+            result.gene_id: structure
+            for result, structure in zip(
+                self.results, self.list_structures(), strict=True
+            )
+            if structure is not None
         }

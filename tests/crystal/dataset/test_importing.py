@@ -384,6 +384,17 @@ def test_without_hull_the_formation_energy_decides_and_without_it_the_first(tmp_
     assert labels(import_dataset([bare], tmp_path / "b").dataset) == ["high", "other"]
 
 
+def test_of_equal_genes_without_energies_the_one_with_values_is_kept(tmp_path):
+    rows = equal_rows()
+    for row in rows:
+        row["bulk_modulus"] = 160.0 if row["id"] in {"middle", "other"} else ""
+        del row["e_above_hull"]
+    path = write_table(tmp_path / "t.csv", rows)
+    dataset = import_dataset([path], tmp_path / "out").dataset
+    assert labels(dataset) == ["other", "middle"]
+    assert dataset.properties["bulk_modulus_gpa"].tolist() == [160.0, 160.0]
+
+
 def test_duplicates_are_kept_on_request(tmp_path):
     path = write_table(tmp_path / "t.csv", equal_rows())
     options = ImportOptions(keep_duplicates=True)

@@ -258,6 +258,11 @@ def test_bad_input_is_refused(crystal_dataset, make_dataset):
         train(constant, "gene", properties=({"name": "power"},))
 
 
+def test_what_a_loop_leaves_out_is_as_for_forward_models():
+    part = ForwardConfig.model_validate({"loop": {"n_epochs": 80}}).loop
+    assert part == ForwardConfig().loop.model_copy(update={"n_epochs": 80})
+
+
 def test_options_that_do_not_fit_together_are_refused():
     with pytest.raises(ValidationError, match="Did you mean 'wycryst'"):
         ForwardConfig(representation="wycrist")

@@ -153,6 +153,7 @@ def test_options_come_from_yaml_and_the_rest_has_defaults(tmp_path):
         ("generator: {network: {width: 30, n_heads: 4}}", "multiple"),
         ("generator: {exact_share: 0.8, free_share: 0.8}", "whole"),
         ("generator: [", "no YAML"),
+        ("model: [forward]", "choose one of"),
     ],
 )
 def test_wrong_options_are_named(tmp_path, text, message):
@@ -162,3 +163,6 @@ def test_wrong_options_are_named(tmp_path, text, message):
         load_training_config(path)
     with pytest.raises(TrainingError, match="cannot be read"):
         load_training_config(tmp_path / "none.yaml")
+    path.write_bytes(b"model: \xff")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        load_training_config(path)

@@ -222,7 +222,8 @@ def find_best_of_each_gene(rows: RowArrays) -> NDArray[np.int64]:
     """Choose one row of those with equivalent genes, in the order of the rows.
 
     The best is the one of lowest energy above the hull; where no row has that, of
-    lowest formation energy (the formula is the same); else the first.
+    lowest formation energy (the formula is the same). Of equal ones, and where there
+    are no energies, it is the one that lacks the fewest values; else the first.
 
     Parameters
     ----------
@@ -235,7 +236,10 @@ def find_best_of_each_gene(rows: RowArrays) -> NDArray[np.int64]:
         if name in rows.properties and not np.isnan(rows.properties[name]).all():
             energies = rows.properties[name]
             break
-    order = np.lexsort((np.arange(len(rows)), energies, keys))  # nan comes last
+    lacking = np.zeros(len(rows), np.int64)
+    for values in rows.properties.values():
+        lacking += np.isnan(values)
+    order = np.lexsort((lacking, energies, keys))  # stable, and nan comes last
     is_first = np.ones(len(rows), bool)
     is_first[1:] = keys[order][1:] != keys[order][:-1]
     return np.sort(order[is_first])

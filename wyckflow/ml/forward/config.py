@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from wyckflow.ml.forward.representation import check_name
-from wyckflow.ml.training.config import LoopConfig, TargetProperty
+from wyckflow.ml.training.config import LoopConfig, TargetProperty, complete_loop
+
+_LOOP: Final = LoopConfig(
+    n_epochs=40,
+    batch_size=64,
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    n_warmup_steps=50,
+    averaging=0.99,
+    epochs_per_validation=2,
+    patience=8,
+)
 
 
 class ForwardProperty(TargetProperty):
@@ -67,16 +78,7 @@ class ForwardConfig(BaseModel):
         description="Sizes of the network; which there are depends on what it sees.",
     )
     loop: LoopConfig = Field(
-        default_factory=lambda: LoopConfig(
-            n_epochs=40,
-            batch_size=64,
-            learning_rate=2e-3,
-            weight_decay=0.05,
-            n_warmup_steps=50,
-            averaging=0.99,
-            epochs_per_validation=2,
-            patience=8,
-        ),
+        default=_LOOP,
         description="Length and pace of the training of each network.",
     )
     seed: int = Field(default=0, ge=0, description="Decides everything drawn.")
@@ -89,6 +91,11 @@ class ForwardConfig(BaseModel):
     def _is_known(cls, name: str) -> str:
         check_name(name)
         return name
+
+    @field_validator("loop", mode="before")
+    @classmethod
+    def _complete_loop(cls, content: Any) -> Any:
+        return complete_loop(content, _LOOP)
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -253,7 +253,7 @@ def load_training_config(path: Path) -> AnyTrainingConfig | ForwardConfig:
 
     try:
         content: Any = yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"{str(path)!r} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
         raise TrainingError(f"{str(path)!r} is no YAML: {error}.") from error
@@ -287,7 +287,7 @@ def parse_training_config(
         "forward": ForwardConfig,
     }
     kind = content.get("model", "mpvae") if isinstance(content, dict) else "mpvae"
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise TrainingError(
             f"{where} asks for a model {kind!r}; choose one of {', '.join(kinds)}."
             f"{nearest_name(str(kind), kinds)}"

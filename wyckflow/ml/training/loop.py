@@ -330,8 +330,9 @@ class _Run:
         config = {"task": self.task.config, "loop": self.config.model_dump(mode="json")}
         if state.info.config != config or state.info.seed != self.task.seed:
             raise TrainingError(
-                f"{str(self.folder)!r} holds a training of {self.task.name!r} with "
-                "other options or other rows; give another folder, or empty this one."
+                f"{str(self.folder)!r} holds a training with other options or other "
+                f"rows than this one of {self.task.name!r}; give another folder, or "
+                "empty this one."
             )
         progress = state.info.split
         self.done, self.stopped = progress["done"], progress["stopped"]
