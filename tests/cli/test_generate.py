@@ -96,12 +96,46 @@ def test_figures_are_drawn(wyckflow, model_file, tmp_path):
         (["--elements-all", "Xx"], "no chemical symbol"),
         (["--space-groups", "999"], "numbered from 1 to 230"),
         (["-t", "no-such.yaml"], "no target"),
+        (["-p", "band_gap=nan:1"], "properties.band_gap.min of the target is nan"),
+        (["-p", "band_gap=1:2", "-p", "band_gap=3:4"], "Two ranges of 'band_gap'"),
+        (["--space-groups", "62", "--max-atoms", "2"], "No cell of at most 2 atoms"),
     ],
 )
 def test_what_cannot_be_met_is_one_sentence(wyckflow, model_file, words, said):
     done = wyckflow("generate", "-m", model_file, *words)
     assert done.code == 1
     assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("properties: [band_gap]", "write a range under each name"),
+        ("n_elements: 3", "n_elements of the target is 3"),
+        ("elements_all: 5", "is no target"),
+        ("space_groups: 62.5", "is no target"),
+    ],
+)
+def test_a_file_that_is_no_target_is_one_sentence(
+    wyckflow, model_file, tmp_path, text, said
+):
+    path = tmp_path / "target.yaml"
+    path.write_text(text)
+    done = wyckflow("generate", "-m", model_file, "-t", path)
+    assert done.code == 1
+    assert said in done.err
+
+
+def test_no_genes_at_all_are_a_table_and_a_figure(wyckflow, model_file, tmp_path):
+    """99 atoms: the orbits of space group 225 have multiples of four."""
+    (tmp_path / "target.yaml").write_text("nsites: {min: 99, max: 99}")
+    words = ["generate", "-m", model_file, "-n", "1", "-o", tmp_path / "g.csv"]
+    words += ["-t", tmp_path / "target.yaml", "--space-groups", "225"]
+    done = wyckflow(*words, "--plot", tmp_path / "g.png")
+    assert done.code == 0
+    assert "Only 0 of 1 genes" in done.err
+    assert "--level" not in done.err
+    assert (tmp_path / "g.png").stat().st_size > 10_000
 
 
 def test_a_model_that_is_no_model_is_refused(wyckflow, folder):
@@ -160,3 +194,20 @@ def test_a_transformer_is_trained_by_an_option_and_used_like_any_model(
     refused = wyckflow(*words, "--latent-map", tmp_path / "map.png")
     assert refused.code != 0
     assert "no latent space" in refused.err
+    assert not (tmp_path / "map.png").exists()
+
+
+def test_a_figure_of_nothing_is_refused_before_genes_are_waited_for(
+    wyckflow, folder, tmp_path
+):
+    text = TRANSFORMER.partition("predictor:")[0] + "predictor: null\n"
+    (tmp_path / "options.yaml").write_text(text)
+    model, genes = tmp_path / "mute.npz", tmp_path / "genes.csv"
+    options = ["-c", tmp_path / "options.yaml", "-o", model]
+    wyckflow("train", folder / "salts.npz", *options)
+    done = wyckflow(
+        "generate", "-m", model, "-o", genes, "--plot", tmp_path / "genes.png"
+    )
+    assert done.code == 1
+    assert "leave --plot out" in done.err
+    assert not genes.exists()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wyckflow.errors import ModelError, TargetError
-from wyckflow.makers.generate import CHUNK_GENES, GenerateMaker
+from wyckflow.makers.generate import CHUNK_GENES, GenerateMaker, load_generator
 from wyckflow.ml.model_file import describe_model
 from wyckflow.ml.mpvae.generator import MultiPropertyVAE
 from wyckflow.schemas.generation import GenerationDoc
@@ -110,3 +110,16 @@ def test_wrong_options_are_refused_when_the_maker_is_made(options, error, words)
 def test_no_such_model_says_how_to_get_one():
     with pytest.raises(ModelError, match="wyckflow model import"):
         run(GenerateMaker(), "no-such-file.npz")
+
+
+def test_a_file_that_was_written_anew_is_read_anew(model_file, tmp_path):
+    """Who trains again under the same name must not go on with the old model."""
+    path = tmp_path / "mine.npz"
+    path.write_bytes(model_file.read_bytes())
+    _, first = load_generator(path)
+    assert load_generator(path)[1] is first
+    changed = MultiPropertyVAE.load(path)
+    changed.known_elements = ~changed.known_elements
+    changed.save(path)
+    _, second = load_generator(path)
+    assert second.to_checkpoint().identity != first.to_checkpoint().identity

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from wyckflow.crystal import WyckoffGene
 from wyckflow.errors import GeneError, ModelError, ReferenceDataError, TargetError
 from wyckflow.makers.propose import ProposeMaker, judge_neutrality, read_question
+from wyckflow.ml.mpvae.config import NetworkConfig
+from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+from wyckflow.ml.training.config import GeneratorConfig, LoopConfig, TrainingConfig
 from wyckflow.schemas.structure_prediction import GeneSource, ProposalDoc
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiny_model import make_salts  # of tests
 
 QUICK = {"n_decoded": 60, "max_atoms": 4, "max_assignments": 20, "n_shortlist": 50}
 
@@ -107,9 +116,41 @@ def test_a_question_without_an_answer_is_refused(arguments, error, words):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"budget": 0}, {"seed": -1}, {"max_atoms": 0}, {"levels": (2.0,)}],
+    [
+        {"budget": 0},
+        {"seed": -1},
+        {"max_atoms": 0},
+        {"levels": (2.0,)},
+        {"n_trials": 0},
+    ],
     ids=str,
 )
 def test_impossible_options_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ProposeMaker(**wrong)
+
+
+def test_a_budget_that_pays_for_no_gene_is_refused():
+    with pytest.raises(TargetError, match="4 relaxations does not pay for one gene"):
+        ProposeMaker(budget=4, n_trials=5)
+
+
+def test_a_model_that_predicts_no_energies_leaves_the_enumeration():
+    config = TrainingConfig(
+        generator=GeneratorConfig(
+            network=NetworkConfig(
+                latent=8, width=16, n_heads=2, n_encoder_layers=1, n_decoder_layers=1
+            ),
+            loop=LoopConfig(n_epochs=1, batch_size=64),
+            properties=[{"name": "band_gap"}],
+        ),
+        predictor=None,
+    )
+    model = MultiPropertyVAE(config).fit([make_salts()])
+    question = read_question("NaCl", max_atoms=4)
+    document, _ = ProposeMaker(**QUICK, budget=10).propose(question, "gaps", model)
+    assert "predicts band_gap, and genes are ranked by" in document.problem
+    assert document.n_generated == 0
+    assert document.chosen
+    with pytest.raises(ModelError, match="formation_energy_per_atom"):
+        ProposeMaker(**QUICK, with_enumeration=False).propose(question, "gaps", model)

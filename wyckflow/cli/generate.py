@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
+from pydantic import ValidationError
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from wyckflow.schemas.generation import GenerationDoc
 
 _MOST_SHOWN = 15
+_ADVICE = {
+    Method.POSTERIOR: "raise --level, ",
+    Method.LOCAL: "raise --level, ",
+    Method.GUIDED: "raise --level, ",
+    Method.CONDITIONAL: "change --guidance, ",
+}
+"""What else gives more genes, by method."""
 _UNITS = {"band_gap": "eV", "formation_energy_per_atom": "eV/atom"}
 
 
@@ -97,10 +105,11 @@ def generate(
         typer.Option(
             help="How far a transformer goes beyond what it is told; 0 not at all.",
             min=0,
+            max=1000,
         ),
     ] = DEFAULT_GUIDANCE,
     temperature: Annotated[
-        float, typer.Option(help="Of the decoder; less is bolder.", min=0.01)
+        float, typer.Option(help="Of the decoder; less is bolder.", min=0.01, max=1000)
     ] = 1.0,
     max_atoms: Annotated[
         int, typer.Option(help="Most atoms in the conventional cell.", min=1)
@@ -169,6 +178,10 @@ def generate(
     )
     here = WyckflowSettings.load()
     name, generator = load_generator(model, here.device, here.threads)
+    if plot is not None:
+        _check_plot(generator, name)
+    if latent_map is not None:
+        _check_map(generator, name)
     document = _draw(maker, name, generator)
     _write(document, output)
     if as_json:
@@ -185,8 +198,8 @@ def generate(
     if document.n_genes < n_genes:
         err.print(
             f"[yellow]Only {document.n_genes:,} of {n_genes:,} genes came within "
-            f"{document.n_decoded:,} tries:[/yellow] widen the target, raise --level, "
-            "or --keep-known."
+            f"{document.n_decoded:,} tries:[/yellow] widen the target, "
+            f"{_ADVICE.get(Method(document.method), '')}or --keep-known."
         )
 
 
@@ -201,9 +214,33 @@ def _read_target(
         except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
             raise TargetError(f"{str(path)!r} is no target: {error}.") from error
     content |= {name: value for name, value in conditions.items() if value}
-    properties = dict(content.get("properties") or {})
-    properties |= dict(map(_read_window, windows))
-    return Target.model_validate({**content, "properties": properties})
+    given = content.get("properties") or {}
+    if not isinstance(given, dict):
+        raise TargetError(
+            f"The properties of {str(path)!r} are {given!r}; write a range under each "
+            "name, such as 'band_gap: {min: 0.5, max: 2}'."
+        )
+    asked: dict[str, dict[str, float]] = {}
+    for name, ends in map(_read_window, windows):
+        if name in asked:
+            raise TargetError(
+                f"Two ranges of {name!r} came; give --property once per property."
+            )
+        asked[name] = ends
+    try:
+        return Target.model_validate({**content, "properties": {**given, **asked}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "The target"
+        raise TargetError(
+            f"{place} of the target is {first['input']!r}, which cannot be: "
+            f"{first['msg']}. See the page 'Generating' for how a target is written."
+        ) from None
+    except TypeError as error:
+        raise TargetError(
+            f"{str(path)!r} is no target: {error}; give lists and ranges as the page "
+            "'Generating' has them."
+        ) from error
 
 
 def _read_window(text: str) -> tuple[str, dict[str, float]]:
@@ -303,26 +340,44 @@ def _plot(document: GenerationDoc, generator: AnyGenerator, path: Path) -> None:
     columns = dict(zip(remembered, generator.memory.properties.T, strict=True))
     names = [name for name in document.properties if name in columns]
     known = {name: columns[name] for name in names}
-    made = {name: document.column(name) for name in names}
+    sets = {"crystals it learned from": known}
+    if document.n_genes:
+        sets["generated"] = {name: document.column(name) for name in names}
     plot_densities(
         path,
-        {"crystals it learned from": known, "generated": made},
+        sets,
         windows=document.target.properties,
         title=f"{document.n_genes:,} genes ({document.method}), as predicted",
     )
 
 
-def _map(generator: AnyGenerator, name: str, path: Path) -> None:
-    """Draw the latent space."""
-    from wyckflow.crystal.tables import crystal_system_of
+def _check_plot(generator: AnyGenerator, name: str) -> None:
+    """Refuse a figure without a property, before genes are waited for."""
+    from wyckflow.ml.kinds import remembered_names
+
+    if not set(generator.property_names) & set(remembered_names(generator)):
+        raise ModelError(
+            f"The model {name} predicts no property that it knows of the crystals it "
+            "learned from, so that there is nothing to draw; leave --plot out."
+        )
+
+
+def _check_map(generator: AnyGenerator, name: str) -> None:
+    """Refuse to draw what a model does not have, before genes are waited for."""
     from wyckflow.ml.mpvae.generator import MultiPropertyVAE
-    from wyckflow.report.latent import plot_latent_map
 
     if not isinstance(generator, MultiPropertyVAE):
         raise ModelError(
             f"The model {name} is a transformer and has no latent space to draw; leave "
             "--latent-map out, or take another model."
         )
+
+
+def _map(generator: AnyGenerator, name: str, path: Path) -> None:
+    """Draw the latent space."""
+    from wyckflow.crystal.tables import crystal_system_of
+    from wyckflow.report.latent import plot_latent_map
+
     memory = generator.memory
     plot_latent_map(
         path,

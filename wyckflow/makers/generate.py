@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path  # noqa: TC003 (jobflow reads the annotation)
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -245,12 +245,24 @@ def load_generator(
     if isinstance(model, ModelDoc):
         name, checkpoint = open_model(model)
         return name, open_generator(checkpoint, device=place)
-    return _load_file(str(model), place)
+    return _load_file(str(model), place, _look_at(Path(model)))
+
+
+def _look_at(path: Path) -> tuple[int, int]:
+    """Return what changes when a file is written anew; zeros where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=2)
-def _load_file(model: str, device: str) -> tuple[str, AnyGenerator]:
-    """Read a file once per process, since a worker runs many jobs."""
+def _load_file(
+    model: str, device: str, state: tuple[int, int]
+) -> tuple[str, AnyGenerator]:
+    """Read a file once per process and state, since a worker runs many jobs."""
+    del state
     from wyckflow.ml.kinds import open_generator
     from wyckflow.ml.model_file import open_model
 

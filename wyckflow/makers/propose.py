@@ -98,6 +98,13 @@ class ProposeMaker(Maker):
         self.levels = tuple(self.levels)
         if self.budget < 1:
             raise ValueError(f"{self.budget=} must be at least 1.")
+        if self.n_trials is not None and self.n_trials < 1:
+            raise ValueError(f"{self.n_trials=} must be at least 1, or None.")
+        if self.n_trials is not None and self.n_trials > self.budget:
+            raise TargetError(
+                f"A budget of {self.budget} relaxations does not pay for one gene of "
+                f"{self.n_trials}; raise it, or lower the number of trials."
+            )
         if self.seed < 0:
             raise ValueError(f"{self.seed=} must not be negative.")
         self._options()

@@ -20,6 +20,7 @@ from wyckflow.ml.ensemble import DEFAULT_DESCRIPTIONS
 from wyckflow.ml.generator import Predictions
 from wyckflow.ml.memory import Memory, memory_from_arrays
 from wyckflow.ml.predictor import Predictor, predictor_from_arrays
+from wyckflow.ml.training.config import TrainingConfig
 from wyckflow.ml.training.fitting import fit_ensemble, train_task
 from wyckflow.ml.training.rows import gather_rows, scaler_from_info
 from wyckflow.ml.weights import fill_module, pack_weights
@@ -129,6 +130,7 @@ class TrainedGenerator(ABC):
         TrainingError
             If the datasets cannot be learned from as the options ask.
         """
+        _check_properties(self.config)
         options = self.config.generator
         names = self._properties_to_learn(datasets)
         rows = gather_rows(
@@ -324,4 +326,24 @@ class TrainedGenerator(ABC):
             n_descriptions=n_descriptions,
             censored=self.config.censored_properties,
             device=self.device,
+        )
+
+
+def _check_properties(config: AnyTrainingConfig) -> None:
+    """Refuse heads and an ensemble that learn different properties.
+
+    What the ensemble predicts of the known crystals is remembered under the names of
+    the heads, so that an autoencoder with others would look for genes at the wrong
+    property.
+    """
+    if not isinstance(config, TrainingConfig) or config.predictor is None:
+        return
+    heads, ensemble = (
+        ", ".join(item.name for item in part.properties)
+        for part in (config.generator, config.predictor)
+    )
+    if heads != ensemble:
+        raise TrainingError(
+            f"The section 'generator' of the options learns {heads or 'nothing'}, and "
+            f"'predictor' {ensemble}; give both the same properties in the same order."
         )

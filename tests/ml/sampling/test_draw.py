@@ -140,7 +140,17 @@ def test_a_property_that_the_model_does_not_predict_is_refused(small_model):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"level": 2}, {"temperature": 0}, {"tolerance": -1}, {"method": "x"}]
+    "wrong",
+    [
+        {"level": 2},
+        {"temperature": 0},
+        {"temperature": float("inf")},
+        {"tolerance": -1},
+        {"tolerance": float("nan")},
+        {"guidance": float("nan")},
+        {"guidance": float("inf")},
+        {"method": "x"},
+    ],
 )
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -44,10 +44,24 @@ def test_only_some_elements_are_allowed():
     ("target", "words"),
     [
         ({"elements_all": "Zn"}, "needs Zn, which the model has never seen"),
-        ({"elements_only": "Zn"}, "No gene can meet the target"),
+        ({"elements_only": "Zn"}, "the model has seen none"),
+        ({"elements_none": "O,S,Ti,Ba,Sr,Pb"}, "the model has seen none"),
+        ({"elements_any": "Zn,Ne"}, r"one of Zn, Ne \(elements_any\)"),
+        ({"elements_only": "Ba-O", "elements_any": "S"}, r"\(elements_any\)"),
+        (
+            {"elements_all": "Ba,O", "elements_any": "S", "n_elements": {"max": 2}},
+            r"\(elements_any\)",
+        ),
+        ({"nsites": {"min": 101}}, "101 atoms.*max_atoms=100"),
         ({"n_elements": {"min": 99}}, "No gene can meet the target"),
     ],
 )
 def test_what_the_model_cannot_write_is_refused(target, words):
     with pytest.raises(TargetError, match=words):
         limit_decoding(Target(**target), KNOWN)
+
+
+def test_a_choice_that_some_element_meets_is_taken():
+    target = Target(elements_all="Ba,O", elements_any="O,Zn", n_elements={"max": 2})
+    assert limit_decoding(target, KNOWN).required_elements == {"Ba", "O"}
+    assert limit_decoding(Target(nsites={"min": 100}), KNOWN).max_atoms == 100

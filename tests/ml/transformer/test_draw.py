@@ -13,6 +13,9 @@ from wyckflow.ml.model_file import describe_model
 from wyckflow.ml.mpvae.limits import DecodingLimits
 from wyckflow.ml.sampling.draw import Draw
 from wyckflow.ml.sampling.options import DrawOptions, Method
+from wyckflow.ml.training.config import LoopConfig, PredictorConfig
+from wyckflow.ml.transformer.config import TransformerTrainingConfig
+from wyckflow.ml.transformer.generator import WyckoffTransformer
 from wyckflow.schemas.target import Target
 
 GAP = "band_gap"
@@ -154,3 +157,43 @@ def test_groups_without_cells_so_small_are_left_out_or_refused(small_transformer
                 2, seed=0, limits=limits, space_groups=[225, 221]
             )
         )
+
+
+def test_without_a_range_each_gene_names_the_crystal_of_its_space_group(
+    small_transformer,
+):
+    target = Target(space_groups="221-225")
+    order, batches = draw(small_transformer, target, n=30, method="conditional")
+    starts = np.concatenate([batch.starts for batch in batches])
+    numbers = np.concatenate([batch.space_group_numbers for batch in batches])
+    assert len(np.unique(starts)) > 5
+    assert (small_transformer.memory.space_groups[starts] == numbers).all()
+    assert order.n_starts >= len(np.unique(starts))
+
+
+def test_a_range_by_which_nothing_can_be_judged_says_so(salt_dataset, make_options):
+    """A transformer can be asked for more than its ensemble predicts."""
+    loop = LoopConfig(n_epochs=1, batch_size=64)
+    energy = "formation_energy_per_atom"
+    predictor = PredictorConfig(
+        n_members=1,
+        width=16,
+        n_layers=1,
+        n_heads=2,
+        loop=loop,
+        properties=[{"name": energy}],
+    )
+    config = TransformerTrainingConfig(
+        generator=make_options(loop=loop), predictor=predictor
+    )
+    model = WyckoffTransformer(config).fit([salt_dataset])
+    with pytest.raises(ModelError, match=rf"'{GAP}', which.*asked for.*{energy}"):
+        draw(model, WIDE)
+    assert len(model.sample(3, {GAP: 3.0}, seed=0)) == 3
+
+
+@pytest.mark.parametrize("model", ["small_transformer", "tiny_autoencoder"])
+def test_no_room_in_any_space_group_is_said_before_a_try(model, request):
+    target = Target(space_groups="62", nsites={"max": 2})
+    with pytest.raises(TargetError, match="No cell of at most 2 atoms"):
+        Draw(request.getfixturevalue(model), 5, target)

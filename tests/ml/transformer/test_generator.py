@@ -10,18 +10,19 @@ import pytest
 from wyckflow.crystal.equivalence import equivalent_genes
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.crystal.keys import canonical_keys
-from wyckflow.errors import CheckpointError, ModelError, TrainingError
+from wyckflow.errors import CheckpointError, GeneError, ModelError, TrainingError
 from wyckflow.ml.checkpoint import Checkpoint, CheckpointInfo
 from wyckflow.ml.codec.sites import tensorise_codes, tensorise_genes
 from wyckflow.ml.generator import join_batches
 from wyckflow.ml.kinds import name_predictor, new_generator, open_generator
 from wyckflow.ml.mpvae.limits import DecodingLimits
 from wyckflow.ml.training.config import LoopConfig, parse_training_config
+from wyckflow.ml.transformer.batches import score_groups
 from wyckflow.ml.transformer.config import TransformerTrainingConfig
 from wyckflow.ml.transformer.generator import SAMPLE_BATCH, WyckoffTransformer
 from wyckflow.ml.transformer.likelihood import (
     count_descriptions,
-    count_orders,
+    log_orders,
     measure_order,
     score_in_order,
 )
@@ -76,7 +77,7 @@ def test_alike_sites_and_equivalent_descriptions_are_counted_once():
     texts = ["62 Ca:c O:c2", "225 Na:a Cl:b", "221 Ca:a Ti:b O:c", "2 Na:a"]
     genes = [WyckoffGene.from_text(text) for text in texts]
     sites = tensorise_genes(genes)
-    assert count_orders(sites).tolist() == [3, 2, 6, 1]
+    assert np.exp(log_orders(sites)) == pytest.approx([3, 2, 6, 1])
     expected = [len(equivalent_genes(gene, kind="augmentation")) for gene in genes]
     assert count_descriptions(sites).tolist() == expected
 
@@ -237,3 +238,83 @@ def test_a_condition_that_was_named_must_be_there(salt_dataset, make_options):
     config = TransformerTrainingConfig(generator=options, predictor=None)
     with pytest.raises(TrainingError, match="bulk_modulus"):
         WyckoffTransformer(config).fit([salt_dataset])
+
+
+def test_more_sites_than_a_float_has_orders_for_are_scored(small_transformer):
+    """171 factorial is no float; a multinomial by its logarithms is the reference."""
+    from scipy.special import gammaln
+
+    gene = WyckoffGene.from_pairs(1, [("Na", "a")] * 120 + [("Cl", "a")] * 80)
+    expected = gammaln(201) - gammaln(121) - gammaln(81)
+    assert log_orders(tensorise_genes([gene]))[0] == pytest.approx(expected)
+    assert np.isfinite(small_transformer.log_probability([gene], n_orders=1)).all()
+
+
+def test_genes_come_as_often_as_is_said_of_them(small_transformer):
+    """Rock salts and fluorites, in any order of their sites, among many samples."""
+    n, metals, others = 6000, ("Li", "Na", "K", "Mg", "Ca", "Sr"), ("O", "F", "Cl")
+    genes = [
+        WyckoffGene.from_text(f"225 {metal}:a {other}:{letter}")
+        for metal in metals
+        for other in others
+        for letter in "bc"
+    ]
+    group = score_groups(small_transformer.memory.space_group_scores, np.array([225]))
+    share = np.exp(small_transformer.log_probability(genes) - group).sum()
+    asked = np.full(n, 225)
+    batches = small_transformer.iter_samples(n, seed=0, space_groups=asked)
+    wanted = set(genes)
+    drawn = [gene in wanted for gene in join_batches(list(batches)).genes]
+    assert 0.02 < share < 0.98
+    error = np.sqrt(share * (1 - share) / n)
+    assert np.mean(drawn) == pytest.approx(share, abs=4 * error)
+
+
+@pytest.mark.parametrize("temperature", [1e6, 1e12, np.inf])
+def test_no_temperature_lets_in_what_is_forbidden(small_transformer, temperature):
+    limits = DecodingLimits(max_atoms=12, max_sites=3, max_elements=2)
+    batch = small_transformer.sample(60, seed=0, limits=limits, temperature=temperature)
+    for gene in batch.genes:  # making them has checked letters and fixed points
+        assert gene.n_sites <= 12
+        assert gene.n_orbits <= 3
+        assert len(gene.elements) <= 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n": 0}, "0 genes were asked for"),
+        ({"temperature": -1.0}, "temperature=-1.0 must be"),
+        ({"temperature": np.nan}, "temperature=nan must be"),
+        ({"guidance": np.inf}, "guidance=inf must be"),
+        ({"target": {GAP: np.inf}}, "infinite value"),
+        ({"target": {GAP: 1e300}}, "infinite value"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(small_transformer, options, words):
+    with pytest.raises(ModelError, match=words):
+        small_transformer.sample(**{"n": 3, "seed": 0, **options})
+
+
+def test_no_orders_to_average_over_are_refused(small_transformer):
+    gene = WyckoffGene.from_text("225 Na:a Cl:b")
+    with pytest.raises(ModelError, match="n_orders=0"):
+        small_transformer.log_probability([gene], n_orders=0)
+
+
+@pytest.mark.parametrize("number", [-5, 0, 231])
+def test_space_groups_that_do_not_exist_are_refused(small_transformer, number):
+    with pytest.raises(GeneError, match=rf"{number}.*from 1 to 230"):
+        list(small_transformer.iter_samples(1, seed=0, space_groups=[number]))
+
+
+def test_heads_and_an_ensemble_of_other_properties_are_refused(salt_dataset):
+    """Else the heads' names would stand over what the ensemble predicts."""
+    names = [{"name": ENERGY}, {"name": GAP}]
+    options = {
+        "generator": {"properties": names},
+        "predictor": {"properties": names[::-1]},
+    }
+    model = new_generator(parse_training_config(options, "These"))
+    with pytest.raises(TrainingError, match=r"'generator'.*same order"):
+        model.fit([salt_dataset])

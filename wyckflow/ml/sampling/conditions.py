@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from wyckflow.errors import ModelError, TargetError
+from wyckflow.errors import GeneError, ModelError, TargetError
 from wyckflow.ml.mpvae.generator import MultiPropertyVAE
+from wyckflow.ml.sampling.matching import check_properties
 from wyckflow.ml.sampling.options import Method
 from wyckflow.ml.sampling.starts import find_starts
+from wyckflow.ml.transformer.choices import PositionTensors, Rules
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wyckflow.ml.kinds import AnyGenerator
     from wyckflow.ml.memory import Memory
+    from wyckflow.ml.mpvae.limits import DecodingLimits
     from wyckflow.schemas.target import Target
 
 _WITH_LATENTS: Final = (Method.PRIOR, Method.POSTERIOR, Method.LOCAL, Method.GUIDED)
@@ -52,6 +55,56 @@ def choose_method(method: Method, target: Target, model: AnyGenerator) -> Method
             f"{', '.join(possible)}. Choose one, or leave it to 'auto'."
         )
     return method
+
+
+def check_predictions(target: Target, model: AnyGenerator) -> None:
+    """Refuse a range of a property by which no gene could be judged.
+
+    Parameters
+    ----------
+    target
+        What is asked.
+    model
+        The generator.
+
+    Raises
+    ------
+    ModelError
+        If the model does not predict it, even if it can be asked for it.
+    """
+    told = () if isinstance(model, MultiPropertyVAE) else model.condition_names
+    names = model.property_names
+    for name in target.properties:
+        if name in told and name not in names:
+            raise ModelError(
+                f"The target has a range of {name!r}, which this transformer can be "
+                f"asked for, but the model predicts {', '.join(names) or 'nothing'}, "
+                "so that no gene could be held against it. Take the range out, train a "
+                "model whose 'predictor' has this property, or ask in Python with "
+                f"sample(n, {{{name!r}: value}}, seed=0), which judges nothing."
+            )
+    check_properties(target, dict.fromkeys(names))
+
+
+def check_room(limits: DecodingLimits, known_elements: NDArray[np.bool_]) -> None:
+    """Refuse limits within which no space group has a gene.
+
+    Parameters
+    ----------
+    limits
+        What the decoder is bound to.
+    known_elements
+        Atomic numbers that the model was trained on (119,).
+
+    Raises
+    ------
+    TargetError
+        Naming the limits.
+    """
+    try:
+        Rules(limits, known_elements, "cpu").groups(PositionTensors.load("cpu"))
+    except GeneError as error:
+        raise TargetError(f"No gene can meet the target. {error}") from None
 
 
 def find_conditions(

@@ -12,15 +12,15 @@ from wyckflow.crystal.keys import canonical_keys
 from wyckflow.ml.codec.sites import tensorise_codes
 from wyckflow.ml.kinds import remembered_names
 from wyckflow.ml.mpvae.generator import MultiPropertyVAE
-from wyckflow.ml.sampling.conditions import choose_method, find_conditions
+from wyckflow.ml.sampling.conditions import (
+    check_predictions,
+    check_room,
+    choose_method,
+    find_conditions,
+)
 from wyckflow.ml.sampling.guidance import guide_latents
 from wyckflow.ml.sampling.limits import LEFT_TO_CHOICE, limit_decoding
-from wyckflow.ml.sampling.matching import (
-    GeneTraits,
-    check_properties,
-    match_target,
-    meet_all,
-)
+from wyckflow.ml.sampling.matching import GeneTraits, match_target, meet_all
 from wyckflow.ml.sampling.options import DrawOptions, Method
 from wyckflow.ml.sampling.starts import find_starts
 from wyckflow.ml.transformer.generator import WyckoffTransformer
@@ -121,12 +121,12 @@ class Draw:
 
     def __post_init__(self) -> None:
         """Find out whether and where there is something to draw."""
-        names = dict.fromkeys(self.model.property_names)
-        check_properties(self.target, names)
+        check_predictions(self.target, self.model)
         self.method = choose_method(self.options.method, self.target, self.model)
         self.limits = limit_decoding(
             self.target, self.model.known_elements, max_atoms=self.options.max_atoms
         )
+        check_room(self.limits, self.model.known_elements)
         self.n_decoded = self.n_kept = self.n_in_target = 0
         self.failures: Counter[str] = Counter()
         self._random = np.random.default_rng(self.seed)

@@ -52,6 +52,7 @@ def limit_decoding(
     allowed = known - set(target.elements_none)
     if target.elements_only:
         allowed &= set(target.elements_only)
+    _check_choice(target, allowed, max_atoms)
     try:
         return DecodingLimits(
             max_atoms=int(min(max_atoms, target.nsites.upper)),
@@ -63,3 +64,28 @@ def limit_decoding(
         )
     except GeneError as error:
         raise TargetError(f"No gene can meet the target. {error}") from None
+
+
+def _check_choice(target: Target, allowed: set[str], max_atoms: int) -> None:
+    """Refuse what would be tried in vain, since genes are chosen by it afterwards."""
+    if not allowed:
+        raise TargetError(
+            "No gene can meet the target: of the elements that it allows, the model "
+            "has seen none. Allow others, or take a model that knows them."
+        )
+    possible = allowed & set(target.elements_any)
+    if len(target.elements_all) >= target.n_elements.upper:
+        possible &= set(target.elements_all)
+    if target.elements_any and not possible:
+        raise TargetError(
+            f"No gene can meet the target: it needs one of "
+            f"{', '.join(target.elements_any)} (elements_any), and none of them is "
+            "known to the model and left by the other conditions on elements. Change "
+            "one of these conditions."
+        )
+    if target.nsites.lower > max_atoms:
+        raise TargetError(
+            f"No gene can meet the target: it asks for {target.nsites.lower:g} atoms "
+            f"in the conventional cell at least, and {max_atoms=} are allowed at most. "
+            "Raise that limit, or take the condition back."
+        )

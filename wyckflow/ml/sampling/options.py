@@ -16,6 +16,10 @@ DEFAULT_LEVEL: Final = 0.8
 new ones are predicted within the target; with 0.6 it is 89 % and 70 %, with 1 it is 9 %
 and 10 %."""
 
+_MOST: Final = 1000.0
+"""Temperature, guidance and tolerance that are as good as without end: beyond it the
+scores of a network leave the range of its numbers."""
+
 
 class Method(StrEnum):
     """Where the latent points of new genes come from."""
@@ -102,11 +106,16 @@ class DrawOptions:
         object.__setattr__(self, "method", Method(self.method))
         if not 0 <= self.level <= 1:
             raise ValueError(f"{self.level=} must be between 0 and 1.")
-        if not self.temperature > 0:
-            raise ValueError(f"{self.temperature=} must be above 0.")
+        if not 0 < self.temperature <= _MOST:
+            raise ValueError(
+                f"{self.temperature=} must be above 0 and at most {_MOST:g}."
+            )
         for name in ("tolerance", "guidance"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative.")
+            if not 0 <= getattr(self, name) <= _MOST:
+                raise ValueError(
+                    f"{name}={getattr(self, name)} must be a number from 0 to "
+                    f"{_MOST:g}: not negative, and not without end."
+                )
         for name in ("max_atoms", "max_tries", "n_descriptions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")

@@ -26,6 +26,7 @@ from wyckflow.crystal.enumeration import (
 )
 from wyckflow.crystal.full_symmetry import find_full_gene
 from wyckflow.crystal.keys import key_genes, unpack_genes
+from wyckflow.errors import ModelError
 from wyckflow.ml.codec.sites import tensorise_codes
 from wyckflow.ml.sampling.composition import (
     ComposedGenes,
@@ -216,7 +217,18 @@ def propose_genes(
         Of the generator.
     report
         Told what is done, and the share of it.
+
+    Raises
+    ------
+    ModelError
+        If the model has not seen an element, or predicts no formation energies.
     """
+    if model is not None and ENERGY not in model.property_names:
+        raise ModelError(
+            f"The model predicts {', '.join(model.property_names) or 'nothing'}, and "
+            f"genes are ranked by {ENERGY!r}; give a model that predicts it, such as "
+            "'bundled'."
+        )
     tell = report or (lambda _what, _share: None)
     wanted = check_composition(composition)
     generated = enumerated = None

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wyckflow.crystal.keys import LETTER_BITS
+from wyckflow.crystal.tables import N_SPACE_GROUPS
 from wyckflow.errors import GeneError
 from wyckflow.ml.codec.sites import tensorise_codes
 from wyckflow.ml.generator import GeneBatch, Rejection
-from wyckflow.ml.transformer.likelihood import count_orders
+from wyckflow.ml.transformer.likelihood import log_orders
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def to_batch(
     codes = np.where(element > 0, sites, 0).astype(np.int16)
     own = written.log_probability.double().cpu().numpy()
     if is_any_order:
-        own += np.log(count_orders(tensorise_codes(numbers, codes)))
+        own += log_orders(tensorise_codes(numbers, codes))
     return GeneBatch(
         space_group_numbers=numbers,
         codes=codes,
@@ -89,8 +90,12 @@ def check_groups(numbers: NDArray[np.int64], possible: NDArray[np.bool_]) -> Non
     Raises
     ------
     GeneError
-        If one of them has none.
+        If one of them has none, or there is no such group.
     """
+    if wrong := sorted(set(numbers.tolist()) - set(range(1, N_SPACE_GROUPS + 1))):
+        raise GeneError(
+            f"{wrong} came as space groups; give numbers from 1 to {N_SPACE_GROUPS}."
+        )
     if lost := sorted(set(numbers[~possible[numbers]].tolist())):
         raise GeneError(
             f"No gene within the limits exists in the space groups {lost} that were "

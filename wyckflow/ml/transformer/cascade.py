@@ -290,10 +290,11 @@ class Draw:
         return self._draw(scores, (letters >= 0) & fits)
 
     def _draw(self, scores: Tensor, allowed: Tensor) -> Tensor:
-        limited = scores.masked_fill(~allowed, FORBIDDEN)
         if not self.temperature:
-            return limited.argmax(-1)
-        weights = functional.softmax(limited / self.temperature, -1)
+            return scores.masked_fill(~allowed, FORBIDDEN).argmax(-1)
+        # Masked after the division: a high temperature would let the others in again.
+        limited = (scores / self.temperature).masked_fill(~allowed, -torch.inf)
+        weights = functional.softmax(limited, -1)
         drawn: Tensor = torch.multinomial(weights, 1, generator=self.generator)[:, 0]
         return drawn
 

@@ -156,15 +156,18 @@ class WyckoffTransformer(TrainedGenerator):
         limits
             What the genes must be like.
         temperature
-            1 draws as the model believes, less keeps to what it thinks likely.
+            1 draws as the model believes, less keeps to what it thinks likely, 0 takes
+            the likeliest choice every time.
         guidance
             How far to go beyond what the conditions say; 0 takes them as they are.
 
         Raises
         ------
         ModelError
-            If it cannot be asked for such a property.
+            If it cannot be asked for such a property, or a number is out of its range.
         """
+        if n < 1:
+            raise ModelError(f"{n} genes were asked for; ask for at least 1.")
         conditions = None
         if target:
             self._check_conditions(target)
@@ -215,12 +218,21 @@ class WyckoffTransformer(TrainedGenerator):
         ------
         GeneError
             If no gene within the limits exists, at all or in a group that was given.
+        ModelError
+            If a number is out of its range.
         """
+        _check_numbers(temperature, guidance)
         limits = self._within_learned(limits or DecodingLimits())
         wanted = np.full((n, len(self.condition_names)), np.nan)
         if conditions is not None:
             wanted[:] = np.asarray(conditions, float)
-        scaled = self.scaler.scale(wanted)
+        with np.errstate(over="ignore"):
+            scaled = self.scaler.scale(wanted)
+        if np.isinf(scaled).any():
+            raise ModelError(
+                "An infinite value of a property was asked for; give one that crystals "
+                "have, or not-a-number for none."
+            )
         numbers = None if space_groups is None else np.asarray(space_groups, np.int64)
         if numbers is not None:
             check_groups(numbers, self.possible_groups(limits))
@@ -249,7 +261,7 @@ class WyckoffTransformer(TrainedGenerator):
                 )
                 written = walk.run(Draw(rules, temperature, generator))
             index = np.arange(some.start, some.stop)
-            if not has_asked:
+            if not has_asked and numbers is None:
                 index[:] = -1
             yield to_batch(
                 group,
@@ -326,7 +338,8 @@ class WyckoffTransformer(TrainedGenerator):
             Whether to add up the equivalent descriptions of a gene instead of taking it
             as it is written; ``n_orders`` then draws order and description.
         seed
-            Decides which orders.
+            Decides which orders, for these genes in this order: what is an average over
+            random ones changes a little with the other genes in the list.
         """
         sites = tensorise_genes(genes)
         scores = score_genes(
@@ -341,3 +354,11 @@ class WyckoffTransformer(TrainedGenerator):
             self.memory.space_group_scores, sites.space_group
         )
         return total
+
+
+def _check_numbers(temperature: float, guidance: float) -> None:
+    """Refuse what would make all probabilities not-a-number, or turn them around."""
+    if not temperature >= 0:
+        raise ModelError(f"{temperature=} must be 0 or above.")
+    if not np.isfinite(guidance):
+        raise ModelError(f"{guidance=} must be a finite number.")

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from math import factorial
+from math import factorial, log, prod
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
 from wyckflow.crystal.tables import NormalizerKind
+from wyckflow.errors import ModelError
 from wyckflow.ml.codec.arrangement import FORMULA_RANK
 from wyckflow.ml.codec.tables import load_permutations
 from wyckflow.ml.transformer.cascade import Repeat, Walk
@@ -181,10 +182,17 @@ def score_genes(
     -------
     numpy.ndarray
         Given the space group, in nats (n,).
+
+    Raises
+    ------
+    ModelError
+        If there is no order to average over.
     """
+    if n_orders < 1:
+        raise ModelError(f"{n_orders=} orders came to average over; give at least 1.")
     if not is_any_order and not is_any_description:
         return score_in_order(network, sites, fixed_order(sites))
-    logarithms = np.log(count_orders(sites)) if is_any_order else np.zeros(len(sites))
+    logarithms = log_orders(sites) if is_any_order else np.zeros(len(sites))
     n_sites = sites.mask.sum(axis=1)
     n_all = np.array([factorial(min(n, _MANY)) for n in n_sites.tolist()])
     is_short = n_all <= n_orders
@@ -249,21 +257,22 @@ def _score_some_orders(
     return np.stack(columns, axis=1)
 
 
-def count_orders(sites: SiteTensors) -> NDArray[np.float64]:
-    """Return how many different orders the sites of each gene have (n,).
+def log_orders(sites: SiteTensors) -> NDArray[np.float64]:
+    """Return the logarithm of how many different orders the sites of each gene have.
 
     Parameters
     ----------
     sites
-        The genes; alike sites cannot be told apart.
+        The genes (n,), of any number of sites; alike sites cannot be told apart.
     """
-    counts = np.ones(len(sites))
+    logarithms = np.zeros(len(sites))
     codes = sites.codes[1]
     for row, (own, mask) in enumerate(zip(codes, sites.mask, strict=True)):
         _, repeats = np.unique(own[mask], return_counts=True)
-        alike = np.prod([float(factorial(n)) for n in repeats.tolist()])
-        counts[row] = factorial(int(mask.sum())) / alike
-    return counts
+        alike = prod(factorial(n) for n in repeats.tolist())
+        # Whole numbers: from 171 sites on there are more orders than a float holds.
+        logarithms[row] = log(factorial(int(mask.sum())) // alike)
+    return logarithms
 
 
 def count_descriptions(sites: SiteTensors) -> NDArray[np.float64]:
