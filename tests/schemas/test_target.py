@@ -49,7 +49,7 @@ def test_space_groups_may_be_numbers_ranges_and_lists(text, numbers):
     assert parse_space_groups(text) == numbers
 
 
-@pytest.mark.parametrize("text", ["0", "231", "5-3", "Pnma", "1-", "1-2-3"])
+@pytest.mark.parametrize("text", ["0", "231", "5-3", "Pnma", "1-", "1-2-3", 62.5])
 def test_what_is_no_space_group_is_refused(text):
     with pytest.raises(TargetError, match="space group"):
         Target(space_groups=text)
@@ -70,6 +70,8 @@ def test_elements_may_be_text():
         ({"space_groups": "1", "crystal_systems": ["cubic"]}, "No space group"),
         ({"properties": {"band_gap": {"min": 2, "max": 1}}}, "holds nothing"),
         ({"properties": {"band_gap": 1.5}}, "min: ..., max: ..."),
+        ({"properties": ["band_gap"]}, "NAME: {min: ..., max: ...}"),
+        ({"elements_all": 5}, "'5' is no chemical symbol"),
         ({"element_none": ["Pb"]}, "Did you mean 'elements_none'"),
     ],
 )

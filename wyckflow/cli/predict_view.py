@@ -115,8 +115,8 @@ def show(predictor: PropertyPredictor, summary: Summary, output: Path | None) ->
         text = (
             f"expected by the model {predictor.name} "
             f"({predictor.identity[:_SHOWN_DIGITS]}, {predictor.predicted_by}) from "
-            f"{predictor.predicted_from}, ± one standard deviation; {units}; scale: "
-            f"{predictor.scale}"
+            f"{predictor.predicted_from}, ± the uncertainty that it expects; {units}; "
+            f"scale: {predictor.scale}"
         )
         out.print(f"[dim]{escape(text)}[/dim]")
     for row in summary.refusals:

@@ -163,7 +163,7 @@ class PropertyPredictor:
         )
 
     def predict(self, crystals: Crystals) -> Values:
-        """Return values and standard deviations, (n, properties) each.
+        """Return values and uncertainties, (n, properties) each.
 
         Parameters
         ----------

@@ -32,7 +32,8 @@ class GeneChunk(BaseModel):
     blob: bytes = Field(
         description="Arrays of genes: space groups, codes of sites, log-probabilities "
         "(nats), rows of the model's memory they started from (-1 without), and per "
-        "property the predicted value and its standard deviation."
+        "property the predicted value and its uncertainty (disagreement of networks "
+        "and expected absolute error, in quadrature)."
     )
 
     @classmethod
@@ -56,7 +57,7 @@ class GeneChunk(BaseModel):
         seeds
             Row of the model's memory that each started from, -1 without one.
         predictions, deviations
-            Predicted value and standard deviation of each gene, by property.
+            Predicted value and uncertainty of each gene, by property.
         """
         numbers, codes = pack_genes(genes)
         arrays: dict[str, NDArray[Any]] = {

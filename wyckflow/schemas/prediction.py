@@ -48,7 +48,8 @@ class PredictionChunk(BaseModel):
     blob: bytes = Field(
         description="Arrays of genes: space groups, codes of sites, rows where they "
         "stood in what came (from 0), and per property the predicted value and its "
-        "standard deviation; rows that were refused, with the reason of each."
+        "uncertainty (disagreement of networks and expected absolute error, in "
+        "quadrature); rows that were refused, with the reason of each."
     )
 
     @classmethod
@@ -70,7 +71,7 @@ class PredictionChunk(BaseModel):
         rows
             Where each stood in what came, from 0.
         values, deviations
-            Predicted value and standard deviation of each gene, by property.
+            Predicted value and uncertainty of each gene, by property.
         refused
             Rows without a prediction, and why.
         """

@@ -54,7 +54,7 @@ class ProposedGene(BaseModel):
         "of its training data; null without a model.",
     )
     predicted_deviation: FiniteFloat | None = Field(
-        default=None, ge=0, description="Its standard deviation, eV/atom."
+        default=None, ge=0, description="Its uncertainty, eV/atom."
     )
     n_trials: int = Field(ge=1, description="Relaxations that it will cost.")
 

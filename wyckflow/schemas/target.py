@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -76,11 +77,9 @@ def parse_space_groups(value: Any) -> tuple[int, ...]:
     TargetError
         If it is no such text, or a number is outside 1 to 230.
     """
-    parts = value.split(",") if isinstance(value, str) else value
-    if isinstance(parts, int):
-        parts = [parts]
+    parts = value.split(",") if isinstance(value, str) else _listed(value)
     numbers: set[int] = set()
-    for part in parts or ():
+    for part in parts:
         first, dash, last = str(part).strip().partition("-")
         try:
             low, high = int(first), int(last) if dash else int(first)
@@ -98,11 +97,18 @@ def parse_space_groups(value: Any) -> tuple[int, ...]:
     return tuple(sorted(numbers))
 
 
+def _listed(value: Any) -> Iterable[Any]:
+    """Return a list of what came; what is no list is one entry, nothing is none."""
+    if value is None:
+        return ()
+    return value if isinstance(value, Iterable) else [value]
+
+
 def _parse_elements(value: Any) -> tuple[str, ...]:
     """Return chemical symbols from a list or from text with commas or dashes."""
     if isinstance(value, str):
         value = value.replace("-", ",").split(",")
-    symbols = [str(symbol).strip() for symbol in value or () if str(symbol).strip()]
+    symbols = [str(symbol).strip() for symbol in _listed(value) if str(symbol).strip()]
     for symbol in symbols:
         if symbol not in _SYMBOLS:
             raise TargetError(
@@ -181,6 +187,11 @@ class Target(BaseModel):
     @field_validator("properties", mode="before")
     @classmethod
     def _refuse_bare_numbers(cls, value: Any) -> Any:
+        if value is not None and not isinstance(value, Mapping):
+            raise TargetError(
+                f"The ranges of properties are {value!r}; write them as NAME: "
+                "{min: ..., max: ...}."
+            )
         for name, window in (value or {}).items():
             if not isinstance(window, dict | Window):
                 raise TargetError(

@@ -168,6 +168,12 @@ def test_the_latent_says_nothing_at_level_one_and_something_below(untrained):
     assert not torch.allclose(total(0.5, 0), total(0.5, 1))
 
 
+def test_no_temperature_brings_back_what_is_forbidden(untrained):
+    limits = DecodingLimits(space_groups=frozenset({221}))
+    genes = genes_of(write(untrained, 50, limits, temperature=1e9)[0])
+    assert {gene.space_group_number for gene in genes} == {221}
+
+
 def test_temperature_zero_takes_the_likeliest_and_needs_no_draw(untrained):
     first = genes_of(write(untrained, 50, DecodingLimits(), seed=0, temperature=0)[0])
     second = genes_of(write(untrained, 50, DecodingLimits(), seed=1, temperature=0)[0])

@@ -287,11 +287,13 @@ class _Writer:
 
     def _draw(self, scores: Tensor, allowed: Tensor, rows: Any) -> Tensor:
         """Draw one allowed choice per row, and count its probability."""
-        limited = scores.masked_fill(~allowed, FORBIDDEN)
         if self.temperature > 0:
-            weights = functional.softmax(limited / self.temperature, -1)
+            # Masked only now: a high temperature would bring back what is forbidden.
+            limited = (scores / self.temperature).masked_fill(~allowed, FORBIDDEN)
+            weights = functional.softmax(limited, -1)
             drawn = torch.multinomial(weights, 1, generator=self.generator)
         else:
+            limited = scores.masked_fill(~allowed, FORBIDDEN)
             drawn = limited.argmax(-1, keepdim=True)
         own = functional.log_softmax(scores, -1).gather(-1, drawn)[:, 0]
         self.log_probability[rows] += own
