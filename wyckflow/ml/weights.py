@@ -32,6 +32,20 @@ def pack_weights(prefix: str, module: nn.Module) -> dict[str, NDArray[Any]]:
     }
 
 
+def round_weights(module: nn.Module) -> None:
+    """Round weights to what a file keeps of them.
+
+    A model that was just trained then does what its file does, whose identity it has.
+
+    Parameters
+    ----------
+    module
+        Whose weights are changed.
+    """
+    for value in module.state_dict().values():
+        value.copy_(value.half())
+
+
 def fill_module(
     prefix: str, module: nn.Module, arrays: Mapping[str, NDArray[Any]]
 ) -> None:

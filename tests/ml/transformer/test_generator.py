@@ -156,7 +156,8 @@ def test_the_file_gives_the_same_model_bit_by_bit(small_transformer, tmp_path):
     assert loaded.save(tmp_path / "again.npz") == identity
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
     third = WyckoffTransformer.load((tmp_path / "again.npz").read_bytes())
-    assert loaded.sample(60, seed=1).genes == third.sample(60, seed=1).genes
+    drawn = [m.sample(60, seed=1).genes for m in (small_transformer, loaded, third)]
+    assert drawn[0] == drawn[1] == drawn[2]
     genes = small_transformer.sample(10, seed=9).genes
     assert (loaded.log_probability(genes) == third.log_probability(genes)).all()
     np.testing.assert_array_equal(loaded.predict(genes).mean, third.predict(genes).mean)

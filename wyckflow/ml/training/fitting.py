@@ -8,6 +8,7 @@ from wyckflow.ml.predictor import Predictor, new_member
 from wyckflow.ml.training.ensemble import PredictorTask
 from wyckflow.ml.training.loop import run_training
 from wyckflow.ml.training.rows import gather_rows
+from wyckflow.ml.weights import round_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,9 @@ def train_task(
     folder: Path | None,
     report: Callable[[Progress], None] | None,
 ) -> dict[str, float]:
-    """Train one network; return the figures of the kept weights.
+    """Train one network; return the figures of its best weights.
+
+    They are then rounded to what a file keeps, which moves no figure that is shown.
 
     Parameters
     ----------
@@ -46,6 +49,7 @@ def train_task(
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
     history = run_training(task, loop, folder=place, report=report)
+    round_weights(task.module)
     return {f"{name}_{key}": value for key, value in history.best.items()}
 
 
