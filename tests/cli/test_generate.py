@@ -112,8 +112,8 @@ def test_what_cannot_be_met_is_one_sentence(wyckflow, model_file, words, said):
     [
         ("properties: [band_gap]", "write a range under each name"),
         ("n_elements: 3", "n_elements of the target is 3"),
-        ("elements_all: 5", "is no target"),
-        ("space_groups: 62.5", "is no target"),
+        ("elements_all: 5", "'5' is no chemical symbol"),
+        ("space_groups: 62.5", "'62.5' is no space group"),
     ],
 )
 def test_a_file_that_is_no_target_is_one_sentence(

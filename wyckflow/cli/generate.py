@@ -236,11 +236,6 @@ def _read_target(
             f"{place} of the target is {first['input']!r}, which cannot be: "
             f"{first['msg']}. See the page 'Generating' for how a target is written."
         ) from None
-    except TypeError as error:
-        raise TargetError(
-            f"{str(path)!r} is no target: {error}; give lists and ranges as the page "
-            "'Generating' has them."
-        ) from error
 
 
 def _read_window(text: str) -> tuple[str, dict[str, float]]:
