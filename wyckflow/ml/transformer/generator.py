@@ -16,6 +16,7 @@ from wyckflow.ml.mpvae.limits import DecodingLimits
 from wyckflow.ml.predictor import Predictor
 from wyckflow.ml.trained import TrainedGenerator
 from wyckflow.ml.transformer.batches import check_groups, score_groups, to_batch
+from wyckflow.ml.transformer.calibration import calibrate_stop
 from wyckflow.ml.transformer.cascade import Draw, Walk, draw_groups
 from wyckflow.ml.transformer.choices import PositionTensors, Rules
 from wyckflow.ml.transformer.config import DEFAULT_CONDITIONS, TransformerTrainingConfig
@@ -80,6 +81,9 @@ class WyckoffTransformer(TrainedGenerator):
 
     def _new_task(self, rows: TrainingRows, scaler: Scaler) -> TransformerTask:
         return TransformerTask(self.network, rows, scaler, self.config.generator)
+
+    def _calibrate(self, task: TransformerTask) -> dict[str, float]:
+        return calibrate_stop(task)
 
     def _remember(self, rows: TrainingRows) -> Memory:
         """Write down the properties that genes can be asked for, and what is known."""
