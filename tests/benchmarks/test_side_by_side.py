@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-import wyckflow
-
-FOLDER = Path(wyckflow.__file__).parents[1] / "benchmarks"
-
 
 @pytest.fixture
-def side_by_side(monkeypatch):
-    pytest.importorskip("torch", reason="install wyckflow[ml]")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("side_by_side")
+def side_by_side(load_script):
+    return load_script("side_by_side")
 
 
 @pytest.fixture
@@ -39,17 +30,12 @@ def measured(side_by_side, monkeypatch):
     return done
 
 
-def run(side_by_side, monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["side_by_side.py", *map(str, words)])
-    return side_by_side.main()
-
-
 def test_figures_are_means_over_the_trainings(
-    side_by_side, measured, monkeypatch, tmp_path, capsys
+    side_by_side, measured, tmp_path, capsys, run
 ):
     file, picture = tmp_path / "records.json", tmp_path / "all.png"
     words = ("--seeds", 3, "--work", tmp_path, "--json", file, "--figure", picture)
-    assert run(side_by_side, monkeypatch, *words) == 0
+    assert run(side_by_side, *words) == 0
     assert len(measured) == 6
     found = {record["unit"]: record for record in json.loads(file.read_text())}
     sites = found["transformer: sites (KS)"]
@@ -63,16 +49,14 @@ def test_figures_are_means_over_the_trainings(
     assert picture.stat().st_size > 10_000
 
 
-def test_a_finished_training_is_not_repeated(
-    side_by_side, measured, monkeypatch, tmp_path
-):
-    run(side_by_side, monkeypatch, "--seeds", 1, "--work", tmp_path)
-    run(side_by_side, monkeypatch, "--seeds", 2, "--work", tmp_path)
+def test_a_finished_training_is_not_repeated(side_by_side, measured, tmp_path, run):
+    run(side_by_side, "--seeds", 1, "--work", tmp_path)
+    run(side_by_side, "--seeds", 2, "--work", tmp_path)
     kinds = ("autoencoder", "transformer")
     assert measured == [(kind, seed) for seed in (0, 1) for kind in kinds]
 
 
-def test_without_data_it_says_so(side_by_side, monkeypatch, capsys, tmp_path):
+def test_without_data_it_says_so(side_by_side, monkeypatch, capsys, tmp_path, run):
     monkeypatch.delenv("WYCKFLOW_DATA", raising=False)
-    assert run(side_by_side, monkeypatch, "--work", tmp_path) == 0
+    assert run(side_by_side, "--work", tmp_path) == 0
     assert "WYCKFLOW_DATA" in capsys.readouterr().out

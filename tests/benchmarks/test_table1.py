@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import wyckflow
-
-FOLDER = Path(wyckflow.__file__).parents[1] / "benchmarks"
-
 
 @pytest.fixture
-def table1(monkeypatch):
-    pytest.importorskip("torch", reason="install wyckflow[ml]")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("table1")
-
-
-def run(table1, monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["table1.py", *map(str, words)])
-    return table1.main()
+def table1(load_script):
+    return load_script("table1")
 
 
 def cases_of(table1, name, factor, n_seeds=1):
@@ -74,25 +60,25 @@ def test_the_mean_prediction_of_two_seeds_is_measured(table1, capsys):
     assert "1 (2)" in capsys.readouterr().out
 
 
-def test_a_finished_training_is_not_repeated(table1, monkeypatch, tmp_path, capsys):
+def test_a_finished_training_is_not_repeated(table1, tmp_path, capsys, run):
     words = ("--quick", "--only", "composition", "--work", tmp_path)
-    assert run(table1, monkeypatch, *words, "--json", tmp_path / "r.json") == 0
+    assert run(table1, *words, "--json", tmp_path / "r.json") == 0
     assert "seed 0:" in capsys.readouterr().out
     (path,) = tmp_path.glob("made_up-*.json")
     case = json.loads(path.read_text())
     assert case["mae"] > 0
     assert len(case["predicted"]) == case["n"]
     assert not list(tmp_path.glob("*.partial"))
-    assert run(table1, monkeypatch, *words) == 0
+    assert run(table1, *words) == 0
     assert "seed 0:" not in capsys.readouterr().out
     case["config"]["loop"]["n_epochs"] = 99  # as if made with other options
     path.write_text(json.dumps(case))
-    assert run(table1, monkeypatch, *words) == 0
+    assert run(table1, *words) == 0
     assert "seed 0:" in capsys.readouterr().out
 
 
-def test_the_error_is_that_of_the_predictions(table1, monkeypatch, tmp_path):
-    run(table1, monkeypatch, "--quick", "--only", "graph", "--work", tmp_path)
+def test_the_error_is_that_of_the_predictions(table1, tmp_path, run):
+    run(table1, "--quick", "--only", "graph", "--work", tmp_path)
     (path,) = tmp_path.glob("made_up-*.json")
     case = json.loads(path.read_text())
     _, report = table1.load_columns(table1.MADE[0])
@@ -101,13 +87,13 @@ def test_the_error_is_that_of_the_predictions(table1, monkeypatch, tmp_path):
     assert case["mae"] == pytest.approx(error, rel=1e-3)
 
 
-def test_an_unknown_name_is_refused(table1, monkeypatch, capsys):
+def test_an_unknown_name_is_refused(table1, capsys, run):
     with pytest.raises(SystemExit):
-        run(table1, monkeypatch, "--quick", "--only", "grapf")
+        run(table1, "--quick", "--only", "grapf")
     assert "choose from composition, graph" in capsys.readouterr().err
 
 
-def test_without_data_it_says_so(table1, monkeypatch, capsys, tmp_path):
+def test_without_data_it_says_so(table1, monkeypatch, capsys, tmp_path, run):
     monkeypatch.delenv("WYCKFLOW_DATA", raising=False)
-    assert run(table1, monkeypatch, "--work", tmp_path) == 0
+    assert run(table1, "--work", tmp_path) == 0
     assert "WYCKFLOW_DATA" in capsys.readouterr().out

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-import wyckflow
-
-FOLDER = Path(wyckflow.__file__).parents[1] / "benchmarks"
-
 
 @pytest.fixture
-def table2(monkeypatch):
-    pytest.importorskip("torch", reason="install wyckflow[ml]")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("table2")
+def table2(load_script):
+    return load_script("table2")
 
 
 @pytest.fixture
@@ -48,17 +40,10 @@ def trained(table2, monkeypatch):
     return names
 
 
-def run(table2, monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["table2.py", *map(str, words)])
-    return table2.main()
-
-
-def test_figures_are_means_over_the_seeds(
-    table2, trained, monkeypatch, tmp_path, capsys
-):
+def test_figures_are_means_over_the_seeds(table2, trained, tmp_path, capsys, run):
     file = tmp_path / "records.json"
     words = ("--seeds", 2, "--work", tmp_path, "--json", file)
-    assert run(table2, monkeypatch, *words) == 0
+    assert run(table2, *words) == 0
     assert len(trained) == 10
     found = {record["unit"]: record for record in json.loads(file.read_text())}
     energy = found["WyCryst+: energy error"]
@@ -72,21 +57,21 @@ def test_figures_are_means_over_the_seeds(
     assert "0.110 ± 0.014" in capsys.readouterr().out
 
 
-def test_a_finished_training_is_not_repeated(table2, trained, monkeypatch, tmp_path):
-    run(table2, monkeypatch, "--seeds", 1, "--only", "plus", "--work", tmp_path)
+def test_a_finished_training_is_not_repeated(table2, trained, tmp_path, run):
+    run(table2, "--seeds", 1, "--only", "plus", "--work", tmp_path)
     assert trained == [("PLUS", 0)]
-    run(table2, monkeypatch, "--seeds", 1, "--work", tmp_path)
+    run(table2, "--seeds", 1, "--work", tmp_path)
     assert len(trained) == 5
     assert trained.count(("PLUS", 0)) == 1
     path = tmp_path / "plus-0.json"
     case = json.loads(path.read_text())
     case["config"]["n_epochs"] = 1  # as if made with other options
     path.write_text(json.dumps(case))
-    run(table2, monkeypatch, "--seeds", 1, "--work", tmp_path)
+    run(table2, "--seeds", 1, "--work", tmp_path)
     assert trained.count(("PLUS", 0)) == 2
 
 
-def test_without_data_it_says_so(table2, monkeypatch, capsys, tmp_path):
+def test_without_data_it_says_so(table2, monkeypatch, capsys, tmp_path, run):
     monkeypatch.delenv("WYCKFLOW_DATA", raising=False)
-    assert run(table2, monkeypatch, "--work", tmp_path) == 0
+    assert run(table2, "--work", tmp_path) == 0
     assert "WYCKFLOW_DATA" in capsys.readouterr().out
