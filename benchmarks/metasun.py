@@ -34,7 +34,7 @@ from wyckflow.makers._ranking import (
     load_predicted_hull,
     measure_distances,
 )
-from wyckflow.makers.generate import load_generator
+from wyckflow.makers.models import load_generator
 from wyckflow.ml.ranker import load_bundled_ranker
 from wyckflow.screening.novelty import KnownGenes, judge_novelty
 

@@ -40,7 +40,7 @@ from wyckflow.makers._ranking import (
     load_predicted_hull,
     measure_distances,
 )
-from wyckflow.makers.generate import load_generator
+from wyckflow.makers.models import load_generator
 from wyckflow.ml.ranker import load_bundled_ranker
 from wyckflow.thermo.bundled import find_exact_entries, load_bundled_reference
 from wyckflow.thermo.hull_bounds import bound_energies_above_hull

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from rich.table import Table
 
 from wyckflow.ml.checkpoint import load_checkpoint
 from wyckflow.ml.kinds import open_generator
-from wyckflow.ml.model_file import BUNDLED_TRANSFORMER, bundled_model_path
+from wyckflow.ml.model_file import BUNDLED, BUNDLED_TRANSFORMER, bundled_model_path
 from wyckflow.ml.mpvae.generator import MultiPropertyVAE
 from wyckflow.ml.training.config import GeneratorConfig, TrainingConfig
 from wyckflow.ml.transformer.config import TransformerConfig, TransformerTrainingConfig
@@ -121,7 +121,7 @@ def measure_all(options: argparse.Namespace) -> Columns:
     for seed in range(options.seeds):
         for kind in KINDS:
             path = options.work / f"{kind}-{seed}.json"
-            story = {"kind": kind, "seed": seed, "quick": options.quick}
+            story = {"quick": options.quick, **tell(kind, seed)}
             case = read_case(path, story)
             if case is None:
                 case = measure_one(kind, seed, options)
@@ -131,6 +131,13 @@ def measure_all(options: argparse.Namespace) -> Columns:
     genes = read_set(published / "wycryst_novel_mp20_biternary.csv.gz")
     own, chance = describe(genes, quick=options.quick)
     return columns | {PUBLISHED_SET: [own], CHANCE: [chance]}
+
+
+def tell(kind: str, seed: int) -> dict[str, Any]:
+    """Return what decides a training: its options, or the bundled file as it is."""
+    if seed == 0:
+        return {"bundled": load_checkpoint(bundled_path(kind)).identity}
+    return {"trained": untrained(kind, seed).config.model_dump(mode="json")}
 
 
 def measure_one(kind: str, seed: int, options: argparse.Namespace) -> Case:
@@ -151,15 +158,18 @@ def measure_one(kind: str, seed: int, options: argparse.Namespace) -> Case:
 def obtain(kind: str, seed: int, work: Path) -> AnyGenerator:
     """Return a trained generator; the first of each kind is the bundled one."""
     if seed == 0:
-        is_other = kind == "transformer"
-        bundled = bundled_model_path(BUNDLED_TRANSFORMER) if is_other else None
-        return open_generator(load_checkpoint(bundled or bundled_model_path()))
+        return open_generator(load_checkpoint(bundled_path(kind)))
     model = untrained(kind, seed)
     model.fit([load_data(TRAIN)], folder=work / f"{kind}-{seed}")
     path = work / f"{kind}-{seed}.npz"
     model.save(path)
     # As stored, in half precision, like the bundled ones.
     return open_generator(load_checkpoint(path))
+
+
+def bundled_path(kind: str) -> Path:
+    """Return the file of the bundled model of a kind."""
+    return bundled_model_path(BUNDLED_TRANSFORMER if kind == "transformer" else BUNDLED)
 
 
 def untrained(kind: str, seed: int) -> AnyGenerator:

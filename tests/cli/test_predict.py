@@ -13,7 +13,7 @@ from pymatgen.core import Lattice, Structure
 from wyckflow.cli.predict import _predict
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.makers._predictors import PropertyPredictor
-from wyckflow.makers.generate import load_generator
+from wyckflow.makers.models import load_generator
 from wyckflow.relax.intake import Entry
 
 ROCKSALT = Structure.from_spacegroup(

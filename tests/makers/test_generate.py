@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from wyckflow.errors import ModelError, TargetError
-from wyckflow.makers.generate import CHUNK_GENES, GenerateMaker, load_generator
+from wyckflow.makers.generate import CHUNK_GENES, GenerateMaker
+from wyckflow.makers.models import load_generator, load_model
 from wyckflow.ml.model_file import describe_model
 from wyckflow.ml.mpvae.generator import MultiPropertyVAE
 from wyckflow.schemas.generation import GenerationDoc
@@ -118,6 +119,7 @@ def test_a_file_that_was_written_anew_is_read_anew(model_file, tmp_path):
     path.write_bytes(model_file.read_bytes())
     _, first = load_generator(path)
     assert load_generator(path)[1] is first
+    assert load_model(path)[1] is first  # nor is it kept twice for who predicts
     changed = MultiPropertyVAE.load(path)
     changed.known_elements = ~changed.known_elements
     changed.save(path)

@@ -9,7 +9,8 @@ from jobflow import Flow, run_locally
 from wyckflow.crystal.gene import WyckoffGene
 from wyckflow.errors import DocumentError, ModelError
 from wyckflow.makers._predictors import BUNDLED_SCALE, PropertyPredictor
-from wyckflow.makers.generate import GenerateMaker, load_generator
+from wyckflow.makers.generate import GenerateMaker
+from wyckflow.makers.models import load_generator
 from wyckflow.makers.predict import PredictMaker
 from wyckflow.ml.model_file import describe_model
 from wyckflow.schemas.prediction import PredictionDoc, PredictionRefusal

@@ -15,7 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from wyckflow.cli.console import err, out, plain_table, say
 from wyckflow.cli.options import JsonOption
 from wyckflow.errors import ModelError, TargetError
-from wyckflow.makers.generate import GenerateMaker, load_generator
+from wyckflow.makers.generate import GenerateMaker
+from wyckflow.makers.models import load_generator
 from wyckflow.ml.sampling.options import DEFAULT_GUIDANCE, DEFAULT_LEVEL, Method
 from wyckflow.schemas.target import PAPER_TARGET, Target
 from wyckflow.settings import WyckflowSettings

@@ -24,7 +24,8 @@ from wyckflow.cli.options import JsonOption, ProjectOption
 from wyckflow.cli.predict_rows import open_rows
 from wyckflow.cli.predict_view import Summary, describe, show
 from wyckflow.errors import ConfigurationError, DatasetError, ModelError
-from wyckflow.makers._predictors import PropertyPredictor, load_model
+from wyckflow.makers._predictors import PropertyPredictor
+from wyckflow.makers.models import load_model
 from wyckflow.relax.contract import RelaxOptions
 from wyckflow.schemas.prediction import PredictionRefusal
 from wyckflow.settings import WyckflowSettings

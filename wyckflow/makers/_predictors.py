@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from wyckflow.crystal.elements import ATOMIC_NUMBERS
 from wyckflow.errors import ModelError
-from wyckflow.schemas.model import ModelDoc
 from wyckflow.schemas.prediction import PredictionRefusal
 
 if TYPE_CHECKING:
@@ -95,7 +92,7 @@ class PropertyPredictor:
         Parameters
         ----------
         name, model
-            As :func:`load_model` returns them.
+            As :func:`wyckflow.makers.models.load_model` returns them.
         n_descriptions
             Equivalent descriptions of a crystal to average over; by default 4, and for
             a forward model what its options say.
@@ -176,65 +173,6 @@ class PropertyPredictor:
         found = self.ask(crystals)
         # As in generation: what networks disagree about, and the error they expect.
         return found.mean, np.hypot(found.spread, found.expected_error)
-
-
-def load_model(
-    model: str | Path | ModelDoc, device: str = "cpu", threads: int = 1
-) -> tuple[str, AnyGenerator | ForwardModel]:
-    """Return the name and the networks of a model that predicts, of whatever kind.
-
-    Parameters
-    ----------
-    model
-        ``bundled``, a file, or a document from the registry.
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    threads
-        Threads of the processor that torch may use, in the whole process.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, or it is neither a generator nor a forward model.
-    """
-    import torch
-
-    from wyckflow.relax.potential import resolve_device
-
-    place = resolve_device(device)
-    if threads != torch.get_num_threads():
-        torch.set_num_threads(threads)
-    if isinstance(model, ModelDoc):
-        return _open(model, place)
-    return _open_file(str(model), place, _stamp(model))
-
-
-def _open(
-    model: str | ModelDoc, device: str
-) -> tuple[str, AnyGenerator | ForwardModel]:
-    from wyckflow.ml.kinds import open_predictor
-    from wyckflow.ml.model_file import open_model
-
-    name, checkpoint = open_model(model)
-    return name, open_predictor(checkpoint, device=device)
-
-
-def _stamp(model: str | Path) -> tuple[int, ...]:
-    """Return what changes when a file is written again; nothing for other names."""
-    path = Path(model)
-    if not path.is_file():
-        return ()
-    found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-@lru_cache(maxsize=2)
-def _open_file(
-    model: str, device: str, stamp: tuple[int, ...]
-) -> tuple[str, AnyGenerator | ForwardModel]:
-    """Read a file once per process and version, since a worker runs many jobs."""
-    del stamp
-    return _open(model, device)
 
 
 def _ask_generator(

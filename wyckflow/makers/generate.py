@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 (jobflow reads the annotation)
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from jobflow import Maker
 
 from wyckflow.crystal.keys import unpack_genes
 from wyckflow.makers._job import wyckflow_job
+from wyckflow.makers.models import load_generator
 from wyckflow.schemas.base import Provenance
 from wyckflow.schemas.generation import GeneChunk, GenerationDoc
-from wyckflow.schemas.model import ModelDoc
+from wyckflow.schemas.model import ModelDoc  # noqa: TC001 (jobflow reads it)
 from wyckflow.schemas.target import Target
 
 if TYPE_CHECKING:
@@ -212,62 +212,6 @@ class GenerateMaker(Maker):
 
         names = DrawOptions.__dataclass_fields__
         return DrawOptions(**{name: getattr(self, name) for name in names})
-
-
-def load_generator(
-    model: str | Path | ModelDoc, device: str = "cpu", threads: int = 1
-) -> tuple[str, AnyGenerator]:
-    """Return the name and the networks of a model, from wherever it is.
-
-    Parameters
-    ----------
-    model
-        ``bundled``, a file, or a document from the registry.
-    device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    threads
-        Threads of the processor that torch may use, in the whole process.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, or it generates nothing.
-    """
-    import torch
-
-    from wyckflow.ml.kinds import open_generator
-    from wyckflow.ml.model_file import open_model
-    from wyckflow.relax.potential import resolve_device
-
-    place = resolve_device(device)
-    if threads != torch.get_num_threads():
-        torch.set_num_threads(threads)
-    if isinstance(model, ModelDoc):
-        name, checkpoint = open_model(model)
-        return name, open_generator(checkpoint, device=place)
-    return _load_file(str(model), place, _look_at(Path(model)))
-
-
-def _look_at(path: Path) -> tuple[int, int]:
-    """Return what changes when a file is written anew; zeros where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
-
-
-@lru_cache(maxsize=2)
-def _load_file(
-    model: str, device: str, state: tuple[int, int]
-) -> tuple[str, AnyGenerator]:
-    """Read a file once per process and state, since a worker runs many jobs."""
-    del state
-    from wyckflow.ml.kinds import open_generator
-    from wyckflow.ml.model_file import open_model
-
-    name, checkpoint = open_model(model)
-    return name, open_generator(checkpoint, device=device)
 
 
 def _watch(

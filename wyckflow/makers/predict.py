@@ -13,7 +13,8 @@ from jobflow import Maker
 
 from wyckflow.makers._crystal_rows import read_rows
 from wyckflow.makers._job import wyckflow_job
-from wyckflow.makers._predictors import PropertyPredictor, load_model
+from wyckflow.makers._predictors import PropertyPredictor
+from wyckflow.makers.models import load_model
 from wyckflow.schemas.base import Provenance
 from wyckflow.schemas.model import ModelDoc  # noqa: TC001 (jobflow reads it)
 from wyckflow.schemas.prediction import PredictionChunk, PredictionDoc

@@ -19,7 +19,7 @@ from wyckflow.crystal.enumeration import (
 from wyckflow.crystal.tables import load_space_group
 from wyckflow.errors import ModelError, TargetError
 from wyckflow.makers._job import wyckflow_job
-from wyckflow.makers.generate import load_generator
+from wyckflow.makers.models import load_generator
 from wyckflow.schemas.base import Provenance
 from wyckflow.schemas.model import ModelDoc  # noqa: TC001 (jobflow reads it)
 from wyckflow.schemas.structure_prediction import (
@@ -341,7 +341,7 @@ def load_proposer(
     Parameters
     ----------
     model, device, threads
-        As in :func:`wyckflow.makers.generate.load_generator`.
+        As in :func:`wyckflow.makers.models.load_generator`.
 
     Raises
     ------

@@ -59,7 +59,18 @@ def open_generator(checkpoint: Checkpoint, *, device: str = "cpu") -> AnyGenerat
         return WyckoffTransformer.load(checkpoint, device=device)
     if kind == MPVAE:
         return MultiPropertyVAE.load(checkpoint, device=device)
-    raise CheckpointError(
+    raise refuse_generator(kind)
+
+
+def refuse_generator(kind: str) -> CheckpointError:
+    """Return the error for a model that is no generator.
+
+    Parameters
+    ----------
+    kind
+        What it is.
+    """
+    return CheckpointError(
         f"A model of kind {kind!r} came, which generates nothing; give one of kind "
         f"{' or '.join(map(repr, GENERATOR_KINDS))}."
     )

@@ -75,7 +75,7 @@ class CampaignModel:
             If this installation cannot compute with them.
         """
         try:
-            from wyckflow.makers.generate import load_generator
+            from wyckflow.makers.models import load_generator
 
             return load_generator(self.document)[1]
         except ImportError as error:
