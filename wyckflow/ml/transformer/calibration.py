@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import torch
-from scipy.optimize import minimize_scalar
 
 from wyckflow.ml.transformer.tokens import STOP
 from wyckflow.ml.weights import round_weights
@@ -39,6 +38,9 @@ def calibrate_stop(task: TransformerTask) -> dict[str, float]:
     dict
         The figures of the validation rows after it, and by how much it was moved.
     """
+    # Who generates and does not train need not wait for it.
+    from scipy.optimize import minimize_scalar
+
     bias = task.module.eval().element_bias
     n_rows = len(task.rows.validation)
     with torch.no_grad():
